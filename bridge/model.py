@@ -1,0 +1,208 @@
+"""
+The vocabulary of the bridge: plain values, no behaviour, no I/O.
+
+Times are epoch milliseconds and durations are seconds, unless a comment says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
+
+class Stage(Enum):
+    """Where a delivery comes from; the key store answers differently to each."""
+
+    INTAKE = "intake"  # from the publishers' queue or topic
+    DUE = "due"  # from our own delay line: a copy whose time has come
+
+
+class Shape(Enum):
+    """What the body of a held or buried copy is."""
+
+    ORIGINAL = "original"  # the publisher's bytes, to be decoded by the route's format
+    ENVELOPE = "envelope"  # one event of an array, written by `bridge.formats.envelope`
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Ticket:
+    """What a held copy carries with it, so that no crash or restart resets it."""
+
+    route: str
+    id: str  # the event id, decided at first sight
+    due_at: int
+    attempt: int  # the attempt this copy will make, from 1
+    first_seen: int
+    gen: int = 0  # of the SCHEDULED record; a lower one is stale
+    shape: Shape = Shape.ORIGINAL
+    reason: str = ""  # why it waits: "delay" or the last failure
+    origin: str = ""  # `Delivery.origin` of the first sight
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """One message as the broker handed it over. It is settled exactly once."""
+
+    body: bytes
+    headers: Mapping[str, object] = field(default_factory=dict)
+    token: object = None  # the source's own handle: (generation, tag) or (partition, offset)
+    origin: str = ""  # "rabbitmq:orders", "kafka:topic"
+    timestamp: float | None = None  # epoch seconds, as the broker or the publisher stamped it
+    message_id: str | None = None
+    content_type: str | None = None
+    routing_key: str = ""
+    position: str | None = None  # a stable coordinate ("topic/3/42"); None where the broker has none
+    redelivered: bool = False
+    stage: Stage = Stage.INTAKE
+    ticket: Ticket | None = None  # of deliveries from the delay line
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that this delivery makes, from 1."""
+        return self.ticket.attempt if self.ticket else 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Envelope:
+    """One event, decoded."""
+
+    id: str
+    name: str
+    data: JsonValue = None
+    user: JsonValue = None
+    ts: int | None = None  # when it happened, as the publisher says
+    v: str | None = None
+    context: JsonValue = None
+    source: str | None = None  # of a CloudEvent; part of its identity
+    due_at: int | None = None  # absolute; None or past means now
+    trace: Mapping[str, str] = field(default_factory=dict)  # W3C traceparent, tracestate, from the broker's headers
+
+
+class Answer(Enum):
+    """What the key store says about one key."""
+
+    GRANTED = "granted"  # ours until the lease ends: go on
+    BUSY = "busy"  # claimed by someone else: never settle it away, look again later
+    DONE = "done"  # delivered (or dead) within the ttl: a duplicate
+    SCHEDULED = "scheduled"  # a durable copy waits in the delay line: a duplicate at intake
+    CANCELLED = "cancelled"  # cancelled, or a copy older than the last reschedule
+
+
+@dataclass(slots=True, frozen=True)
+class Claim:
+    """An answer, and for BUSY how long the other claim may still last, in seconds."""
+
+    answer: Answer
+    remaining: float = 0.0
+
+
+@dataclass(slots=True, frozen=True)
+class Ask:
+    """One key to claim. `gen` counts only for copies from the delay line."""
+
+    key: bytes  # 16 bytes, see `bridge.core.keys`
+    stage: Stage = Stage.INTAKE
+    gen: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Schedule:
+    """One key whose event is now durably held until `due_at` under generation `gen`."""
+
+    key: bytes
+    gen: int
+    due_at: int
+
+
+@dataclass(slots=True, frozen=True)
+class Accepted:
+    """The API has the event. `ref` is its own id for it; `duplicate` when it says it knew the id already."""
+
+    ref: str | None = None
+    duplicate: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Retryable:
+    """
+    The same request may pass later.
+
+    `after` is what the API asked for, in seconds. `pause` says that it spoke for the whole target (429, or 503 with
+    Retry-After): nothing is sent there in that time and no attempt is used up.
+    """
+
+    reason: str
+    after: float | None = None
+    pause: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Rejected:
+    """This event can never pass; it goes to the dead letters."""
+
+    reason: str
+
+
+@dataclass(slots=True, frozen=True)
+class Misconfigured:
+    """Nothing can pass until a person or a rotated secret changes something; no event is to blame."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Accepted | Retryable | Rejected | Misconfigured
+
+
+class Verdict(Enum):
+    """What becomes of a delivery."""
+
+    SETTLE = "settle"  # everything in it is safe: the broker may forget it
+    RETURN = "return"  # back to the broker, unharmed; only at shutdown
+
+
+@dataclass(slots=True, frozen=True)
+class Hold:
+    """One event to put aside until `ticket.due_at`: `body`, under the headers and properties of `delivery`."""
+
+    delivery: Delivery
+    body: bytes
+    ticket: Ticket
+
+
+@dataclass(slots=True, frozen=True)
+class Burial:
+    """One event (or undecodable delivery) for the dead letters, with its reason."""
+
+    delivery: Delivery
+    body: bytes
+    reason: str  # names the field or the API's answer
+    kind: str  # closed set: poison | rejected | exhausted | expired | too_late | conflict
+    event_id: str | None = None
+    name: str | None = None
+    attempts: int = 0
+    first_seen: int | None = None
+    shape: Shape = Shape.ORIGINAL
+    route: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Request:
+    """What to send. `url` is complete; header names are already checked."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class Response:
+    """What came back. Header names are lower case; `body` is cut at the target's read limit."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
