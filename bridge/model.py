@@ -41,6 +41,7 @@ class Ticket:
     shape: Shape = Shape.ORIGINAL
     reason: str = ""  # why it waits: "delay" or the last failure
     origin: str = ""  # `Delivery.origin` of the first sight
+    event_due: int | None = None  # the event's own due time, which a retry's `due_at` must not replace
 
 
 @dataclass(slots=True, kw_only=True)
