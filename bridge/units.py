@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _BYTES = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1000, "mb": 1000**2, "gb": 1000**3}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
+_TEXT = r"^\s*(\d+(\.\d+)?|(\d+(\.\d+)?\s*({})\s*)+)$"  # the same for editors, in the JSON schema
 
 
 def _parse(value: object, units: dict[str, float] | dict[str, int], example: str) -> object:
+    if isinstance(value, bool):
+        problem = f"write it like {example}, not as true or false"
+        raise ValueError(problem)  # noqa: TRY004  pydantic turns a ValueError, not a TypeError, into its report
     if not isinstance(value, str) or re.fullmatch(r"\s*[-+]?[\d.]+\s*", value):
         return value
     text, total, end = value.strip().lower(), 0.0, 0
@@ -37,8 +41,18 @@ def octets(value: object) -> object:
     return _parse(value, _BYTES, '"3MiB"')
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
+Duration = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+    BeforeValidator(seconds, json_schema_input_type=float | Annotated[str, Field(pattern=_TEXT.format("ms|s|m|h|d"))]),
+]
 """Seconds; a number, or text such as "500ms", "30s", "1h30m", "7d"."""
 
-Size = Annotated[int, BeforeValidator(octets)]
+Size = Annotated[
+    int,
+    BeforeValidator(
+        octets,
+        json_schema_input_type=int | Annotated[str, Field(pattern=_TEXT.format("[KMGkmg]?i?[Bb]"))],
+    ),
+]
 """Bytes; a number, or text such as "64KiB", "3MiB"."""
