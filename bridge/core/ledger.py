@@ -1,0 +1,240 @@
+"""
+The books of one batch: every slot ends with exactly one ending.
+
+The ledger learns facts in order (sorted, claimed, sent) and decides; it does nothing. The pipeline carries the endings
+out, always as durable act, then store, then settle. A slot that has no ending when the books close is given back to
+the broker, so a failure anywhere can repeat an event but never lose one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from bridge.core.retry import GiveUp
+from bridge.core.slots import Ending, Mark, Park, Result, Rules, Slot
+from bridge.model import (
+    Accepted,
+    Answer,
+    Ask,
+    Burial,
+    Claim,
+    Envelope,
+    Hold,
+    Misconfigured,
+    Outcome,
+    Rejected,
+    Retryable,
+    Shape,
+    Ticket,
+)
+
+
+class Ledger:
+    """One batch. `room` arguments say how many more slots may be parked now."""
+
+    def __init__(self, slots: Iterable[Slot], rules: Rules) -> None:
+        self._rules = rules
+        self._later: dict[Slot, int] = {}  # to be held once claimed -> until when
+        self._asked: list[Slot] = []
+        self._endings: list[tuple[Slot, Ending]] = []
+        self.open = dict.fromkeys(slots)  # an ordered set: not yet settled, parked or returned
+        self._undecided = set(self.open)
+        self.ready: list[Slot] = []
+        self.claimed_keys: dict[bytes, None] = {}
+
+    def end(self, slot: Slot, ending: Ending) -> None:
+        """Decide a slot's ending. Deciding twice is a bug, and raises KeyError."""
+        self._undecided.remove(slot)
+        self._endings.append((slot, ending))
+
+    def take_endings(self) -> list[tuple[Slot, Ending]]:
+        """Take what was decided since the last call."""
+        endings, self._endings = self._endings, []
+        return endings
+
+    def reopen(self, slot: Slot) -> None:
+        """Undo a decision whose act proved impossible: the slot needs another ending."""
+        self._undecided.add(slot)
+
+    def close(self, slot: Slot) -> None:
+        """Strike the slot out: it was settled, parked or returned."""
+        del self.open[slot]
+        self.claimed_keys.pop(slot.key, None)
+
+    @property
+    def undecided(self) -> list[Slot]:
+        """Slots without an ending, in the order of the batch."""
+        return [slot for slot in self.open if slot in self._undecided]
+
+    def sort(self, now: int, room: int, native: Callable[[Envelope, int], bool]) -> list[Ask]:
+        """Tell apart what is due now, what waits, and copies of the same event; say which keys to claim."""
+        leaders: dict[bytes, Slot] = {}
+        for slot in self.undecided:
+            leader = leaders.setdefault(slot.key, slot)
+            if leader is not slot:
+                self._follow(slot, leader)
+                continue
+            until = self._until(slot, now, native)
+            if until is None:
+                continue
+            if until <= now:
+                self._asked.append(slot)
+            elif until - now <= self._rules.hold_window and room > 0:
+                room -= 1
+                self.end(slot, Ending(Result.PARKED, Park(until)))
+            elif slot.alarm > now:  # came back early: its SCHEDULED record still stands
+                self.end(slot, Ending(Result.DEFERRED, self._hold(slot, until, slot.attempt, "delay")))
+            else:
+                self._later[slot] = until
+                self._asked.append(slot)
+        return [Ask(slot.key, slot.stage, slot.gen) for slot in self._asked]
+
+    def claimed(self, claims: Sequence[Claim], now: int, room: int) -> None:
+        """Learn the store's answers to `sort`, in its order."""
+        for slot, claim in zip(self._asked, claims, strict=True):
+            match claim.answer:
+                case Answer.GRANTED:
+                    self._granted(slot)
+                case Answer.BUSY:
+                    # Never settled away: the one who has it may yet fail.
+                    room -= 1
+                    self.end(slot, self._busy(slot, now, claim.remaining, parkable=room >= 0))
+                case Answer.CANCELLED:
+                    self.end(slot, Ending(Result.CANCELLED))
+                case Answer.DONE | Answer.SCHEDULED:
+                    self.end(slot, Ending(Result.DUPLICATE))
+
+    def unclaimed(self) -> None:
+        """Go on without the store, which is down."""
+        for slot in self._asked:
+            self._granted(slot, claimed=False)
+
+    def sent(self, slot: Slot, outcome: Outcome, now: int, *, outage: bool, rand: float, room: int) -> None:
+        """
+        Learn what the target said. Misconfigured leaves the slot undecided: it waits for the breaker.
+
+        In an `outage` (the breaker is not closed) and after a pause that the target asked for, the attempt does not
+        count and nobody gives up.
+        """
+        match outcome:
+            case Accepted():
+                self.end(slot, Ending(Result.ACCEPTED, mark=Mark.COMMIT))
+            case Rejected(reason):
+                self._bury(slot, "rejected", reason)
+            case Retryable(reason, after, pause):
+                self._failed(slot, reason, after, now, free=outage or pause, rand=rand, room=room)
+            case Misconfigured():
+                pass
+
+    def defer(self, slot: Slot, until: int, reason: str) -> None:
+        """Hold a slot that has waited long enough for something that is down; its attempt is not used up."""
+        mark = Mark.RELEASE if slot.key in self.claimed_keys else Mark.NONE
+        self.end(slot, Ending(Result.DEFERRED, self._hold(slot, until, slot.attempt, reason), mark))
+
+    def unholdable(self, slot: Slot, reason: str) -> None:
+        """Bury what the delay line can never take (too large for the broker, say)."""
+        self.reopen(slot)
+        self._bury(slot, "rejected", f"cannot be held: {reason}")
+
+    def poison(self, slot: Slot, reason: str) -> None:
+        """Bury what is no event of this route, as the publisher sent it."""
+        delivery = slot.carrier.delivery
+        shape = delivery.ticket.shape if delivery.ticket else Shape.ORIGINAL
+        burial = Burial(
+            delivery, delivery.body, reason, "poison", first_seen=slot.first_seen, shape=shape, route=self._rules.route
+        )
+        self.end(slot, Ending(Result.POISON, burial))
+
+    def _granted(self, slot: Slot, *, claimed: bool = True) -> None:
+        if claimed:
+            self.claimed_keys[slot.key] = None
+        until = self._later.get(slot)
+        if until is None:
+            self.ready.append(slot)
+        else:
+            mark = Mark.SCHEDULE if claimed else Mark.NONE
+            self.end(slot, Ending(Result.SCHEDULED, self._hold(slot, until, slot.attempt, "delay"), mark))
+
+    def _follow(self, slot: Slot, leader: Slot) -> None:
+        self._undecided.remove(slot)
+        leader.twins.append(slot)
+        leader.twins.extend(slot.twins)
+        slot.twins = []
+
+    def _until(self, slot: Slot, now: int, native: Callable[[Envelope, int], bool]) -> int | None:
+        """When the slot may go on, in ms; None when it was buried because that is too far away."""
+        due = slot.event.due_at or 0
+        if due - now > self._rules.max_delay:
+            limit = self._rules.max_delay // 1000
+            self._bury(slot, "too_late", f"due in {(due - now) // 1000} s, beyond max_delay of {limit} s", Mark.NONE)
+            return None
+        if due > now and not native(slot.event, now):
+            return max(slot.alarm, due)
+        return slot.alarm
+
+    def _busy(self, slot: Slot, now: int, remaining: float, *, parkable: bool) -> Ending:
+        wait = int(remaining * 1000)
+        if parkable:
+            return Ending(Result.PARKED, Park(now + min(wait, self._rules.busy_poll)))
+        return Ending(Result.DEFERRED, self._hold(slot, now + wait, slot.attempt, "a copy of it is being sent"))
+
+    def _failed(
+        self, slot: Slot, reason: str, after: float | None, now: int, *, free: bool, rand: float, room: int
+    ) -> None:
+        policy = self._rules.retry
+        age = (now - slot.first_seen) / 1000
+        last = None if free else policy.give_up(slot.attempt, age=age)
+        if last is not None:
+            why = f"{slot.attempt} attempts" if last is GiveUp.EXHAUSTED else f"{age:.0f} s old"
+            self._bury(slot, last.value, f"gave up after {why}: {reason}")
+            return
+        until = now + int(policy.delay(slot.attempt, after=after, rand=rand) * 1000)
+        attempt = slot.attempt if free else slot.attempt + 1
+        if until - now <= self._rules.hold_window and room > 0:
+            slot.attempt, slot.alarm = attempt, until
+            self.end(slot, Ending(Result.PARKED, Park(until), Mark.RELEASE))
+            return
+        result = Result.DEFERRED if free else Result.RETRIED
+        self.end(slot, Ending(result, self._hold(slot, until, attempt, reason), Mark.RELEASE))
+
+    def _bury(self, slot: Slot, kind: str, reason: str, mark: Mark = Mark.COMMIT) -> None:
+        """Buried counts as done in the store, so that a copy of a dead event is not tried all over again."""
+        self.end(slot, Ending(Result.DEAD, self._burial(slot, kind, reason), mark))
+
+    def _burial(self, slot: Slot, kind: str, reason: str) -> Burial:
+        body, shape = self._sealed(slot)
+        return Burial(
+            slot.carrier.delivery,
+            body,
+            reason,
+            kind,
+            event_id=slot.event.id or None,
+            name=slot.event.name or None,
+            attempts=slot.attempt if kind in {"rejected", "exhausted", "expired"} else 0,
+            first_seen=slot.first_seen,
+            shape=shape,
+            route=self._rules.route,
+        )
+
+    def _hold(self, slot: Slot, until: int, attempt: int, reason: str) -> Hold:
+        body, shape = self._sealed(slot)
+        delivery = slot.carrier.delivery
+        ticket = Ticket(
+            route=self._rules.route,
+            id=slot.event.id,
+            due_at=until,
+            attempt=attempt,
+            first_seen=slot.first_seen,
+            gen=slot.gen,
+            shape=shape,
+            reason=reason,
+            origin=delivery.ticket.origin if delivery.ticket else delivery.origin,
+            event_due=slot.event.due_at,
+        )
+        return Hold(delivery, body, ticket)
+
+    def _sealed(self, slot: Slot) -> tuple[bytes, Shape]:
+        delivery = slot.carrier.delivery
+        if slot.alone:
+            return delivery.body, delivery.ticket.shape if delivery.ticket else Shape.ORIGINAL
+        return self._rules.seal(slot.event), Shape.ENVELOPE

@@ -1,0 +1,92 @@
+"""What a batch is made of: slots on their way, the endings they can have, and the rules of their route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from bridge.core.retry import RetryPolicy
+from bridge.model import Burial, Delivery, Envelope, Hold, Stage
+
+
+@dataclass(slots=True, eq=False)
+class Carrier:
+    """A delivery on its way through the pipeline, and how many of its events are not safe yet."""
+
+    delivery: Delivery
+    open: int
+    returned: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Slot:
+    """One event of a delivery. It may pass through several batches (parked in between); its carrier waits for it."""
+
+    carrier: Carrier
+    event: Envelope
+    key: bytes
+    first_seen: int
+    attempt: int = 1
+    gen: int = 0
+    alarm: int = 0  # when a held copy was to come back; 0 for a delivery from the intake
+    alone: bool = True  # the only event of its delivery, so the publisher's bytes stand for it
+    twins: list[Slot] = field(default_factory=list)  # later copies of the same key; they share its fate
+
+    @property
+    def stage(self) -> Stage:
+        """Where its delivery came from."""
+        return self.carrier.delivery.stage
+
+
+class Mark(Enum):
+    """What the key store is told once the durable act is done."""
+
+    NONE = "none"
+    COMMIT = "commit"
+    RELEASE = "release"
+    SCHEDULE = "schedule"
+
+
+@dataclass(slots=True, frozen=True)
+class Park:
+    """Keep the slot in this process, unsettled, and take it up again at `until`."""
+
+    until: int
+
+
+class Result(Enum):
+    """What became of an event; the label of its metric."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    SCHEDULED = "scheduled"  # held until it is due
+    RETRIED = "retried"  # held for its next attempt
+    DEFERRED = "deferred"  # held, same attempt: an outage, or a copy of it is being sent elsewhere
+    CANCELLED = "cancelled"
+    FILTERED = "filtered"
+    POISON = "poison"
+    DEAD = "dead"
+    RETURNED = "returned"  # given back to the broker at shutdown
+    PARKED = "parked"  # not an end: it comes back within seconds
+
+
+@dataclass(slots=True, frozen=True)
+class Ending:
+    """How a slot leaves the batch: the act that makes it safe, then what the store is told."""
+
+    result: Result
+    act: Hold | Burial | Park | None = None
+    mark: Mark = Mark.NONE
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Rules:
+    """What the configuration says about one route. Durations in ms."""
+
+    route: str
+    retry: RetryPolicy
+    seal: Callable[[Envelope], bytes]  # one event as bytes that `Shape.ENVELOPE` stands for
+    hold_window: int = 3_000
+    max_delay: int = 365 * 86_400_000
+    busy_poll: int = 500  # how soon a parked slot asks again after BUSY
