@@ -38,6 +38,9 @@ class ConfigError(BridgeError):
 class PoisonError(BridgeError):
     """A delivery that is no envelope. `field` is the path of what is wrong, such as `event.delay.seconds`."""
 
+    element: bytes | None = None
+    """Of one event of an array: a body with that event alone, fit to be buried. None: the whole delivery is meant."""
+
     def __init__(self, field: str, problem: str) -> None:
         """`problem` completes the sentence that `field` begins: "must be a string, not a number"."""
         super().__init__(f"{field} {problem}")

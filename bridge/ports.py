@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
+from bridge.errors import PoisonError
 from bridge.model import (
     Ask,
     Burial,
@@ -128,8 +129,13 @@ class Target(Resource, Protocol):
 class Format(Protocol):
     """One shape of envelope: bytes and headers in, events out. Pure."""
 
-    def decode(self, delivery: Delivery, now: int) -> list[Envelope]:
-        """All events of the delivery, at least one. `now` is the epoch in ms. Raises PoisonError."""
+    def decode(self, delivery: Delivery, now: int) -> list[Envelope | PoisonError]:
+        """
+        All events of the delivery, in order, at least one. `now` is the epoch in ms.
+
+        A bad element of an array stands in the list as the PoisonError that it is, with its own bytes in `element`.
+        Raises PoisonError where the delivery as a whole is no envelope.
+        """
 
 
 class Api(Protocol):
