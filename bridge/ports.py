@@ -7,7 +7,7 @@ says "durable" returns only when the thing is, and raises `Unavailable` when it 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from typing import Protocol
 
 from bridge.errors import PoisonError
@@ -141,13 +141,18 @@ class Format(Protocol):
 class Api(Protocol):
     """The dialect of one event API: events in, bytes out; bytes in, outcomes out. Pure."""
 
+    origin: str  # scheme, host and port of every request, "https://api.example.com:443"; never holds a secret
     batch_limit: int  # events a request may carry
-    batch_bytes: int  # bytes a request's body may have
+    batch_bytes: int  # bytes the body of a request with several events may have
+    event_bytes: int  # bytes the body of a request with one event may have
     max_delay_ms: int  # how far ahead the API itself holds an event; 0 when it cannot
     dedups_by_id: bool
 
     def refuse(self, event: Envelope) -> str | None:
         """Why this event can never be sent to this API, or None. Asked before any request is made."""
+
+    def group(self, event: Envelope) -> Hashable:
+        """What events must have in common to share a request; None when any may."""
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:
         """One request for these events. `due_at` is passed on, absolute, where the API holds events itself."""
