@@ -155,7 +155,12 @@ class Misconfigured:
     reason: str
 
 
-Outcome: TypeAlias = Accepted | Retryable | Rejected | Misconfigured
+@dataclass(slots=True, frozen=True)
+class Unsent:
+    """The event never left the process: the target was closed (paused, breaker open) before its turn came."""
+
+
+Outcome: TypeAlias = Accepted | Retryable | Rejected | Misconfigured | Unsent
 
 
 class Verdict(Enum):

@@ -98,6 +98,14 @@ class Breaker:
             until = max(until, self._probing_until)
         return max(0.0, until - now)
 
+    def shut(self, now: float) -> bool:
+        """Whether events should not even be fetched: open, or paused. Half open is not: a probe needs an event."""
+        return now < self._paused_until or (self.state is State.OPEN and now < self._open_until)
+
+    def may_send(self, now: float) -> bool:
+        """Whether a request that was admitted earlier may still go out."""
+        return now >= self._paused_until and self.state is not State.OPEN
+
     def passed(self, now: float, count: int = 1) -> None:
         """`count` events were accepted, or refused for a fault of their own: the target works."""
         self._streak = 0

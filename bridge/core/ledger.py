@@ -25,22 +25,30 @@ from bridge.model import (
     Rejected,
     Retryable,
     Shape,
+    Stage,
     Ticket,
+    Unsent,
 )
 
 
 class Ledger:
     """One batch. `room` arguments say how many more slots may be parked now."""
 
-    def __init__(self, slots: Iterable[Slot], rules: Rules) -> None:
+    def __init__(self, rules: Rules, slots: Iterable[Slot] = ()) -> None:
         self._rules = rules
         self._later: dict[Slot, int] = {}  # to be held once claimed -> until when
         self._asked: list[Slot] = []
         self._endings: list[tuple[Slot, Ending]] = []
-        self.open = dict.fromkeys(slots)  # an ordered set: not yet settled, parked or returned
-        self._undecided = set(self.open)
-        self.ready: list[Slot] = []
+        self.open: dict[Slot, None] = {}  # an ordered set: not yet settled, parked or returned
+        self._undecided: set[Slot] = set()
         self.claimed_keys: dict[bytes, None] = {}
+        for slot in slots:
+            self.admit(slot)
+
+    def admit(self, slot: Slot) -> None:
+        """Enter a slot into the books."""
+        self.open[slot] = None
+        self._undecided.add(slot)
 
     def end(self, slot: Slot, ending: Ending) -> None:
         """Decide a slot's ending. Deciding twice is a bug, and raises KeyError."""
@@ -56,6 +64,13 @@ class Ledger:
         """Undo a decision whose act proved impossible: the slot needs another ending."""
         self._undecided.add(slot)
 
+    def revive(self) -> list[Slot]:
+        """Forget what was decided but could not be carried out: every leader is undecided again."""
+        twins = {twin for slot in self.open for twin in slot.twins}
+        self._endings.clear()
+        self._undecided = {slot for slot in self.open if slot not in twins}
+        return self.undecided
+
     def close(self, slot: Slot) -> None:
         """Strike the slot out: it was settled, parked or returned."""
         del self.open[slot]
@@ -63,14 +78,15 @@ class Ledger:
 
     @property
     def undecided(self) -> list[Slot]:
-        """Slots without an ending, in the order of the batch."""
+        """Slots without an ending, in the order of the batch: once claims are answered, those to send."""
         return [slot for slot in self.open if slot in self._undecided]
 
     def sort(self, now: int, room: int, native: Callable[[Envelope, int], bool]) -> list[Ask]:
         """Tell apart what is due now, what waits, and copies of the same event; say which keys to claim."""
-        leaders: dict[bytes, Slot] = {}
+        leaders: dict[tuple[bytes, Stage, int], Slot] = {}
         for slot in self.undecided:
-            leader = leaders.setdefault(slot.key, slot)
+            # The store answers a copy that came due and its own original differently: neither may follow the other.
+            leader = leaders.setdefault((slot.key, slot.stage, slot.gen), slot)
             if leader is not slot:
                 self._follow(slot, leader)
                 continue
@@ -111,7 +127,7 @@ class Ledger:
 
     def sent(self, slot: Slot, outcome: Outcome, now: int, *, outage: bool, rand: float, room: int) -> None:
         """
-        Learn what the target said. Misconfigured leaves the slot undecided: it waits for the breaker.
+        Learn what the target said. Misconfigured and Unsent leave the slot undecided: it waits for the breaker.
 
         In an `outage` (the breaker is not closed) and after a pause that the target asked for, the attempt does not
         count and nobody gives up.
@@ -123,7 +139,7 @@ class Ledger:
                 self._bury(slot, "rejected", reason)
             case Retryable(reason, after, pause):
                 self._failed(slot, reason, after, now, free=outage or pause, rand=rand, room=room)
-            case Misconfigured():
+            case Misconfigured() | Unsent():
                 pass
 
     def defer(self, slot: Slot, until: int, reason: str) -> None:
@@ -131,27 +147,32 @@ class Ledger:
         mark = Mark.RELEASE if slot.key in self.claimed_keys else Mark.NONE
         self.end(slot, Ending(Result.DEFERRED, self._hold(slot, until, slot.attempt, reason), mark))
 
+    def pass_on(self, slot: Slot, ticket: Ticket) -> None:
+        """Hold a copy that is not ours, under its own ticket."""
+        self.end(slot, Ending(Result.DEFERRED, Hold(slot.carrier.delivery, slot.carrier.delivery.body, ticket)))
+
+    def conflict(self, slot: Slot, reason: str) -> None:
+        """Bury an event whose id belongs to another one."""
+        self._bury(slot, "conflict", reason, Mark.NONE)
+
     def unholdable(self, slot: Slot, reason: str) -> None:
         """Bury what the delay line can never take (too large for the broker, say)."""
         self.reopen(slot)
         self._bury(slot, "rejected", f"cannot be held: {reason}")
 
-    def poison(self, slot: Slot, reason: str) -> None:
-        """Bury what is no event of this route, as the publisher sent it."""
+    def poison(self, slot: Slot, reason: str, element: bytes | None = None) -> None:
+        """Bury what is no event of this route, as the publisher sent it; of an array, only the bad `element`."""
         delivery = slot.carrier.delivery
         shape = delivery.ticket.shape if delivery.ticket else Shape.ORIGINAL
-        burial = Burial(
-            delivery, delivery.body, reason, "poison", first_seen=slot.first_seen, shape=shape, route=self._rules.route
-        )
+        body, route = element or delivery.body, self._rules.route
+        burial = Burial(delivery, body, reason, "poison", first_seen=slot.first_seen, shape=shape, route=route)
         self.end(slot, Ending(Result.POISON, burial))
 
     def _granted(self, slot: Slot, *, claimed: bool = True) -> None:
         if claimed:
             self.claimed_keys[slot.key] = None
         until = self._later.get(slot)
-        if until is None:
-            self.ready.append(slot)
-        else:
+        if until is not None:
             mark = Mark.SCHEDULE if claimed else Mark.NONE
             self.end(slot, Ending(Result.SCHEDULED, self._hold(slot, until, slot.attempt, "delay"), mark))
 

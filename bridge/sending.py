@@ -1,0 +1,106 @@
+"""Brings the ready slots of a batch to the target, as its gate lets them through, until each has its ending."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from bridge.core.ledger import Ledger
+from bridge.core.slots import Slot
+from bridge.core.tally import Tally
+from bridge.gate import Admission, Gate
+from bridge.model import Accepted, Misconfigured, Outcome, Rejected, Retryable, Unsent
+from bridge.parking import Parking
+from bridge.ports import Target
+from bridge.settling import Settling
+
+UNSAID_PAUSE = 1.0  # seconds, where a target asks for a pause without saying how long
+
+
+class Sending:
+    """One route's way to its target. `max_hold` is the longest wait at the gate, in seconds; `clock` tells ms."""
+
+    def __init__(
+        self,
+        target: Target,
+        gate: Gate,
+        settling: Settling,
+        parking: Parking,
+        tally: Tally,
+        *,
+        max_hold: float,
+        clock: Callable[[], int],
+    ) -> None:
+        self._target = target
+        self._gate = gate
+        self._settling = settling
+        self._parking = parking
+        self._tally = tally
+        self._max_hold = max_hold
+        self._clock = clock
+
+    async def send(self, ledger: Ledger, owner: str) -> None:
+        """
+        Send everything that is undecided in the ledger.
+
+        What the target is closed to for `max_hold` goes to the delay line with its attempt unused. At shutdown, what
+        waits at a closed gate stays undecided.
+        """
+        deadline = asyncio.get_running_loop().time() + self._max_hold
+        while waiting := ledger.undecided:
+            admission = await self._gate.admit(deadline)
+            if admission is Admission.STOPPED:
+                return
+            if admission is Admission.LATE:
+                until = self._clock() + int(self._max_hold * 1000)
+                for slot in waiting:
+                    ledger.defer(slot, until, f"target: {self._gate.reason}")
+                await self._settling.carry_out(ledger, owner)
+            else:
+                await self._attempt(ledger, owner, waiting if admission is Admission.ALL else waiting[:1])
+
+    async def _attempt(self, ledger: Ledger, owner: str, slots: Sequence[Slot]) -> None:
+        self._note_lateness(slots)
+        async for group in self._target.send([slot.event for slot in slots], [slot.attempt for slot in slots]):
+            # Whether a failure counts is asked before it is reported: the one that opens the breaker still does.
+            outage = not self._gate.healthy
+            self._report([outcome for _, outcome in group])
+            now, room = self._clock(), self._parking.room_for(ledger.open)
+            for index, outcome in group:
+                rand = random.random()  # noqa: S311  jitter, protects nothing
+                ledger.sent(slots[index], outcome, now, outage=outage, rand=rand, room=room)
+                room -= 1
+            accepted = [slots[index].first_seen for index, outcome in group if isinstance(outcome, Accepted)]
+            self._tally.seconds_to_accept.observe((now - seen) / 1000 for seen in accepted)
+            await self._settling.carry_out(ledger, owner)
+
+    def _note_lateness(self, slots: Sequence[Slot]) -> None:
+        now = self._clock()
+        self._tally.lateness.observe(
+            (now - due) / 1000
+            for slot in slots
+            if (due := slot.event.due_at) is not None and slot.first_seen < due <= now and slot.attempt == 1
+        )
+
+    def _report(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell the breaker and the tally what the target answered."""
+        passed = failed = 0
+        reason = ""
+        for outcome in outcomes:
+            self._tally.outcomes[type(outcome).__name__.lower()] += 1
+            match outcome:
+                case Accepted() | Rejected():
+                    passed += 1
+                case Retryable(_, after, True):
+                    self._gate.pause(UNSAID_PAUSE if after is None else after)
+                case Retryable(why):
+                    failed, reason = failed + 1, why
+                case Misconfigured(why):
+                    self._gate.misconfigured(why)
+                case Unsent():
+                    pass
+        if passed:
+            self._gate.passed(passed)
+        if failed:
+            self._gate.failed(reason, failed)

@@ -1,0 +1,158 @@
+"""
+Carries endings out, in the order that is law: durable act, then store, then settle.
+
+Nothing here decides. What cannot be made safe stays unsettled, and the broker keeps it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.core.ledger import Ledger
+from bridge.core.slots import Carrier, Ending, Mark, Park, Result, Slot
+from bridge.core.tally import Tally
+from bridge.errors import Disconnected, Unavailable
+from bridge.intake import Intake
+from bridge.model import Burial, Hold, Schedule, Stage, Verdict
+from bridge.parking import Parking
+from bridge.ports import DeadLetters, DelayLine, KeyStore, Source
+
+log = logging.getLogger(__name__)
+
+Endings = Sequence[tuple[Slot, Ending]]
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Settling:
+    """Makes endings real. `ttl` (of marks) and `max_hold` (how long to wait for the store) are seconds."""
+
+    sources: Mapping[Stage, Source]
+    store: KeyStore
+    delay: DelayLine
+    dead_letters: DeadLetters
+    intake: Intake
+    parking: Parking
+    tally: Tally
+    ttl: float
+    max_hold: float
+
+    async def carry_out(self, ledger: Ledger, owner: str) -> None:
+        """
+        Make everything real that the ledger has decided so far.
+
+        Raises Unavailable at shutdown, when an act could not be made durable: its slots stay open in the ledger.
+        """
+        while endings := ledger.take_endings():
+            # What needs no durable act does not wait for a delay line or dead letters that may be away.
+            plain = [(slot, ending) for slot, ending in endings if not isinstance(ending.act, Hold | Burial)]
+            await self._finish(ledger, plain, owner)
+            acting = [(slot, ending) for slot, ending in endings if isinstance(ending.act, Hold | Burial)]
+            done = await self._hold(ledger, acting)
+            await self._bury(done)
+            await self._finish(ledger, done, owner)
+
+    async def give_back(self, ledger: Ledger) -> None:
+        """Return every slot that is still open to the broker."""
+        twins = {twin for slot in ledger.open for twin in slot.twins}
+        leaders = [slot for slot in ledger.open if slot not in twins]
+        ledger.open.clear()
+        await self.return_slots(leaders)
+
+    async def return_slots(self, slots: Sequence[Slot]) -> None:
+        """Give slots back that no ledger has any more. A delivery goes back once nothing of it is in flight."""
+        closed = [carrier for slot in slots for carrier in self._leave(slot, Result.RETURNED)]
+        await self._settle(closed)
+
+    async def _finish(self, ledger: Ledger, endings: Endings, owner: str) -> None:
+        if endings:
+            await self._mark(endings, owner)
+            await self._close(ledger, endings)
+
+    async def _hold(self, ledger: Ledger, endings: Endings) -> Endings:
+        """Hold what is to be held; what can never be held gets another ending, so it is not in the result."""
+        holds = [(slot, ending.act) for slot, ending in endings if isinstance(ending.act, Hold)]
+        if not holds:
+            return endings
+        results = await self.intake.insist("delay", lambda: self.delay.hold([hold for _, hold in holds]))
+        refused = {slot: error for (slot, _), error in zip(holds, results, strict=True) if error is not None}
+        for slot, error in refused.items():
+            ledger.unholdable(slot, str(error))
+        return [(slot, ending) for slot, ending in endings if slot not in refused] if refused else endings
+
+    async def _bury(self, endings: Endings) -> None:
+        burials = [ending.act for _, ending in endings if isinstance(ending.act, Burial)]
+        if burials:
+            await self.intake.insist("dead_letters", lambda: self.dead_letters.bury(burials))
+            for burial in burials:
+                self.tally.buried[burial.kind] += 1
+                details = {"kind": burial.kind, "reason": burial.reason, "event_id": burial.event_id}
+                log.warning("event_buried", extra={**details, "event_name": burial.name})
+
+    async def _mark(self, endings: Endings, owner: str) -> None:
+        commits = [slot.key for slot, ending in endings if ending.mark is Mark.COMMIT]
+        releases = [slot.key for slot, ending in endings if ending.mark is Mark.RELEASE]
+        schedules = [
+            Schedule(slot.key, ending.act.ticket.gen, ending.act.ticket.due_at)
+            for slot, ending in endings
+            if ending.mark is Mark.SCHEDULE and isinstance(ending.act, Hold)
+        ]
+        try:
+            if commits:
+                await self._tell(lambda: self.store.commit(commits, ttl=self.ttl))
+            if releases:
+                await self._tell(lambda: self.store.release(releases, owner=owner))
+            if schedules:
+                await self._tell(lambda: self.store.schedule(schedules, owner=owner, ttl=self.ttl))
+        except Unavailable:
+            # The events are safe already. What the store does not know can only cost a second send.
+            self.tally.marks_failed += len(commits) + len(releases) + len(schedules)
+            log.exception("marks_failed")
+
+    async def _tell(self, act: Callable[[], Awaitable[None]]) -> None:
+        await self.intake.insist("store", act, self.max_hold)
+
+    async def _close(self, ledger: Ledger, endings: Endings) -> None:
+        closed: list[Carrier] = []
+        for slot, ending in endings:
+            ledger.close(slot)
+            if isinstance(ending.act, Park):
+                self.tally.events[Result.PARKED] += 1
+                self.parking.park(slot, ending.act.until)
+                for twin in slot.twins:
+                    ledger.close(twin)
+                continue
+            closed += self._leave(slot, ending.result, ledger)
+        await self._settle(closed)
+
+    def _leave(self, slot: Slot, result: Result, ledger: Ledger | None = None) -> list[Carrier]:
+        """Take a slot and its twins off their carriers; the carriers that are complete by that."""
+        closed: list[Carrier] = []
+        for member in (slot, *slot.twins):
+            if ledger is not None and member in ledger.open:
+                ledger.close(member)
+            returned = result is Result.RETURNED
+            self.tally.events[result if returned or member is slot else Result.DUPLICATE] += 1
+            carrier = member.carrier
+            carrier.returned |= returned
+            carrier.open -= 1
+            if not carrier.open:
+                closed.append(carrier)
+        return closed
+
+    async def _settle(self, carriers: Sequence[Carrier]) -> None:
+        for stage, source in self.sources.items():
+            batch = [carrier for carrier in carriers if carrier.delivery.stage is stage]
+            if not batch:
+                continue
+            verdicts = [Verdict.RETURN if carrier.returned else Verdict.SETTLE for carrier in batch]
+            try:
+                await source.settle([carrier.delivery for carrier in batch], verdicts)
+            except Disconnected as lost:
+                # The broker has them back already, and will deliver them again.
+                self.tally.forgotten += len(batch)
+                log.info("settled_too_late", extra={"deliveries": len(batch), "reason": str(lost)})
+            self.tally.in_flight[stage] -= len(batch)
+            for verdict in verdicts:
+                self.tally.settled[stage, verdict] += 1

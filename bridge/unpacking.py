@@ -1,0 +1,147 @@
+"""Turns deliveries into slots: decode, name rules, filter, keys. What is no event of the route ends here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+from bridge.core.fingerprints import Fingerprints
+from bridge.core.keys import key_of
+from bridge.core.ledger import Ledger
+from bridge.core.slots import Carrier, Ending, Result, Slot
+from bridge.core.tally import Tally
+from bridge.errors import PoisonError
+from bridge.model import Delivery, Envelope, Shape, Stage, Ticket
+from bridge.ports import Format
+
+log = logging.getLogger(__name__)
+
+NO_EVENT = Envelope(id="", name="")  # stands in a slot that has none
+FOREIGN_WAIT = 60_000  # ms until a copy of another route is looked at again, by whoever consumes it then
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Unpacker:
+    """
+    The front of one route.
+
+    `complaint` says what is wrong with a name by the naming convention (None: nothing); with `reject_names` such an
+    event is poison, else it is counted. `wanted` is the route's filter by name.
+    """
+
+    route: str
+    scope: bytes
+    format: Format
+    seal: Callable[[Envelope], bytes]  # writes what `Shape.ENVELOPE` stands for
+    unseal: Callable[[bytes], Envelope]  # reads it
+    tally: Tally
+    fingerprints: Fingerprints
+    bury_conflicts: bool = False
+    complaint: Callable[[str], str | None] | None = None
+    reject_names: bool = False
+    wanted: Callable[[str], bool] | None = None
+    bury_unwanted: bool = False
+
+    def unpack(self, deliveries: Sequence[Delivery], now: int, ledger: Ledger) -> list[Slot]:
+        """All slots of the deliveries, entered into the ledger, which is also told of those that end right here."""
+        slots: list[Slot] = []
+        for delivery in deliveries:
+            items = self._items(delivery, now)
+            carrier = Carrier(delivery, len(items))
+            for item in items:
+                slot = self._slot(carrier, item, now)
+                slots.append(slot)
+                ledger.admit(slot)
+                self._sift(slot, item, now, ledger)
+        return slots
+
+    def _items(self, delivery: Delivery, now: int) -> Sequence[Envelope | PoisonError]:
+        try:
+            return self._decode(delivery, now)
+        except PoisonError as error:
+            return [error]
+        except Exception as error:
+            # A bug in a decoder must cost one delivery, not the process.
+            log.exception("decoder_fault", extra={"origin": delivery.origin})
+            self.tally.faults += 1
+            return [PoisonError("body", f"makes the decoder fail ({type(error).__name__})")]
+
+    def _decode(self, delivery: Delivery, now: int) -> Sequence[Envelope | PoisonError]:
+        ticket = delivery.ticket
+        if delivery.stage is Stage.INTAKE:
+            return self.format.decode(delivery, now)
+        if ticket is None:
+            raise PoisonError("x-bridge-* headers", "of a copy from the delay line cannot be read")
+        if ticket.route != self.route:
+            return [Envelope(id=ticket.id, name="")]
+        if ticket.shape is Shape.ENVELOPE:
+            return [_restored(self.unseal(delivery.body), ticket)]
+        items = self.format.decode(delivery, now)
+        return [item if isinstance(item, PoisonError) else _restored(item, ticket) for item in items]
+
+    def _slot(self, carrier: Carrier, item: Envelope | PoisonError, now: int) -> Slot:
+        ticket = carrier.delivery.ticket
+        alone = carrier.open == 1
+        if isinstance(item, PoisonError):
+            first_seen = ticket.first_seen if ticket else now
+            return Slot(carrier=carrier, event=NO_EVENT, key=b"", first_seen=first_seen, alone=alone)
+        key = key_of(self.scope, item.id, item.source)
+        if ticket is None:
+            return Slot(carrier=carrier, event=item, key=key, first_seen=now, alone=alone)
+        return Slot(
+            carrier=carrier,
+            event=item,
+            key=key,
+            first_seen=ticket.first_seen,
+            attempt=ticket.attempt,
+            gen=ticket.gen,
+            alarm=ticket.due_at,
+            alone=alone,
+        )
+
+    def _sift(self, slot: Slot, item: Envelope | PoisonError, now: int, ledger: Ledger) -> None:
+        """End what is poison, foreign, badly named, filtered out or in conflict; leave the rest undecided."""
+        ticket = slot.carrier.delivery.ticket
+        if isinstance(item, PoisonError):
+            ledger.poison(slot, str(item), item.element)
+        elif ticket is not None:
+            if ticket.route != self.route:
+                log.error(
+                    "foreign_copy", extra={"of_route": ticket.route, "cure": "set delay.namespace for each route"}
+                )
+                ledger.pass_on(slot, replace(ticket, due_at=now + FOREIGN_WAIT))
+        elif (complaint := self._complaint(item.name)) is not None:
+            ledger.poison(slot, complaint)
+        elif self.wanted is not None and not self.wanted(item.name):
+            if self.bury_unwanted:
+                ledger.poison(slot, f"name {item.name!r} is not let through by the route's filter")
+            else:
+                ledger.end(slot, Ending(Result.FILTERED))
+        elif self._conflicts(slot):
+            ledger.conflict(slot, "id was used before with another payload")
+
+    def _complaint(self, name: str) -> str | None:
+        """Why a name makes its event poison; a mere warning is counted and logged here."""
+        complaint = self.complaint(name) if self.complaint is not None else None
+        if complaint is None:
+            return None
+        self.tally.naming_complaints += 1
+        if self.reject_names:
+            return f"name {complaint}"
+        log.warning("event_name", extra={"event_name": name, "complaint": complaint})
+        return None
+
+    def _conflicts(self, slot: Slot) -> bool:
+        """Whether the slot is to be buried for its id; otherwise a conflict is counted and logged here."""
+        if not self.fingerprints.differs(slot.key, crc32(self.seal(replace(slot.event, due_at=None, trace={})))):
+            return False
+        self.tally.conflicts += 1
+        log.warning("id_conflict", extra={"event_id": slot.event.id, "event_name": slot.event.name})
+        return self.bury_conflicts
+
+
+def _restored(event: Envelope, ticket: Ticket) -> Envelope:
+    """The event as it was decided at first sight: a relative delay must not count again from now."""
+    return replace(event, id=ticket.id, due_at=ticket.event_due)
