@@ -203,7 +203,8 @@ class Ledger:
         self, slot: Slot, reason: str, after: float | None, now: int, *, free: bool, rand: float, room: int
     ) -> None:
         policy = self._rules.retry
-        age = (now - slot.first_seen) / 1000
+        # Counted from when it could first have been sent: a delay of days must not use up the time for retries.
+        age = (now - max(slot.first_seen, min(slot.event.due_at or 0, now))) / 1000
         last = None if free else policy.give_up(slot.attempt, age=age)
         if last is not None:
             why = f"{slot.attempt} attempts" if last is GiveUp.EXHAUSTED else f"{age:.0f} s old"
