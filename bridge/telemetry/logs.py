@@ -1,0 +1,119 @@
+"""
+Where log lines go: formatted where they arise, written by a thread of their own.
+
+The loop never waits for whoever reads the output. When the reader is stuck, lines are dropped and counted; the count is
+the first thing written once it reads again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from bridge.telemetry.lines import HumanLines, JsonLines
+
+_CAPS = {
+    "aio_pika": logging.WARNING,
+    "aiormq": logging.WARNING,  # its DEBUG shows frames, with payloads and secrets
+    "pamqp": logging.WARNING,
+    "aiohttp": logging.WARNING,
+    "asyncio": logging.WARNING,
+}
+_ROOM = 10_000  # lines
+_STOP_LIMIT = 2.0  # seconds for the last lines at the end
+
+
+class Outlet(logging.Handler):
+    """Puts lines into a bounded queue; a thread writes them to a file descriptor."""
+
+    def __init__(self, fd: int, *, room: int = _ROOM) -> None:
+        super().__init__()
+        self._fd = fd
+        self._lines: queue.Queue[str | None] = queue.Queue(room)
+        self._dropped = 0
+        self._closing = False
+        self._thread = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Lines lost since the last one that was written."""
+        return self._dropped
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(self.format(record))
+        except Exception:  # noqa: BLE001  no room, or a value that cannot be shown: neither may stop the work
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Write what is left, within two seconds."""
+        if not self._closing:
+            self._closing = True
+            with suppress(queue.Full):
+                self._lines.put(None, timeout=_STOP_LIMIT)
+            self._thread.join(_STOP_LIMIT)
+        super().close()
+
+    def _write_all(self) -> None:
+        """Write lines as they come, many in one call when many wait."""
+        while (line := self._lines.get()) is not None:
+            lines = [line]
+            with suppress(queue.Empty):
+                while len(lines) < 100:  # noqa: PLR2004  one call's worth
+                    if (line := self._lines.get_nowait()) is None:
+                        self._lines.put_nowait(None)
+                        break
+                    lines.append(line)
+            self._write("".join(f"{line}\n" for line in lines))
+            if self._dropped:
+                self._write(self._report() + "\n")
+
+    def _report(self) -> str:
+        self.acquire()  # `emit` runs under the same lock
+        lost, self._dropped = self._dropped, 0
+        self.release()
+        record = logging.makeLogRecord(
+            {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": "log_lines_dropped"}
+        )
+        record.count = lost
+        return self.format(record)
+
+    def _write(self, text: str) -> None:
+        """Write all of it, past Python's own buffer: its lock, held while the reader is stuck, would hang the exit."""
+        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        while data:
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:  # the descriptor was made non-blocking by whoever shares it
+                time.sleep(0.01)
+            except OSError:  # the reader is gone
+                return
+
+
+@contextmanager
+def logging_to(stream: TextIO, *, style: str = "auto", level: str = "info") -> Iterator[Outlet]:
+    """Send all logs of this process to the stream while the context lasts; `style` is auto, json or human."""
+    outlet = Outlet(stream.fileno())
+    human = style == "human" or (style == "auto" and stream.isatty())
+    outlet.setFormatter(HumanLines(colour=stream.isatty() and not os.environ.get("NO_COLOR")) if human else JsonLines())
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    root.handlers[:] = [outlet]
+    root.setLevel(level.upper())
+    for name, cap in _CAPS.items():
+        logging.getLogger(name).setLevel(max(cap, root.level))
+    logging.captureWarnings(True)
+    try:
+        yield outlet
+    finally:
+        logging.captureWarnings(False)
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        outlet.close()

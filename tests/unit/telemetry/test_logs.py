@@ -1,0 +1,113 @@
+"""The writer thread: nothing waits for the reader, and what is dropped is counted."""
+
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bridge.telemetry.logs import Outlet, logging_to
+
+log = logging.getLogger("bridge.test")
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    for fd in (reader, writer):
+        try:
+            os.close(fd)
+        except OSError:
+            continue
+
+
+def read_lines(reader: int, until: str) -> list[str]:
+    """Read whole lines until `until` is in one of them."""
+    text = ""
+    deadline = time.monotonic() + 10
+    while not (until in text and text.endswith("\n")):
+        ready, _, _ = select.select([reader], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"{until!r} was not written within 10 s"
+        text += os.read(reader, 65_536).decode()
+    return text.splitlines()
+
+
+def test_lines_reach_the_stream(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    with os.fdopen(writer, "w") as stream, logging_to(stream):
+        log.info("first", extra={"n": 1})
+        log.debug("hidden")
+        log.warning("second")
+    assert [json.loads(line)["event"] for line in read_lines(reader, "second")] == ["first", "second"]
+
+
+def test_a_stuck_reader_holds_up_nobody_and_the_loss_is_counted(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    outlet = Outlet(writer, room=50)
+    outlet.setFormatter(logging.Formatter("%(message)s %(count)s", defaults={"count": ""}))
+    for number in range(2_000):
+        outlet.handle(logging.makeLogRecord({"msg": f"{number} " + "x" * 1_000}))
+    assert outlet.dropped > 1_000
+    written = lost = 0
+    while written + lost < 2_000:
+        for line in read_lines(reader, "\n"):
+            reported = line.startswith("log_lines_dropped")
+            lost += int(line.split()[1]) if reported else 0
+            written += 0 if reported else 1
+    assert written + lost == 2_000
+    outlet.close()
+
+
+def test_closing_with_a_stuck_reader_takes_seconds_not_for_ever(pipe: tuple[int, int]) -> None:
+    _, writer = pipe
+    outlet = Outlet(writer, room=50)
+    for _ in range(200):
+        outlet.handle(logging.makeLogRecord({"msg": "x" * 1_000}))
+    begun = time.monotonic()
+    outlet.close()
+    assert time.monotonic() - begun < 10
+    assert os.read(pipe[0], 1)  # the reader comes back, so that the thread can end
+
+
+def test_a_reader_that_left_is_no_fault(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.close(reader)
+    outlet = Outlet(writer)
+    outlet.handle(logging.makeLogRecord({"msg": "x"}))
+    outlet.close()
+    outlet.close()
+
+
+def test_a_process_whose_output_is_stuck_still_ends() -> None:
+    """The trap: Python flushes `sys.stdout` at exit and hangs when a thread holds its lock."""
+    code = (
+        "import logging, sys\n"
+        "from bridge.telemetry.logs import logging_to\n"
+        "with logging_to(sys.stdout):\n"
+        "    for n in range(20_000): logging.getLogger('bridge').info('x' * 100)\n"
+        "print('ended', file=sys.stderr)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.read().strip() == b"ended"  # nobody reads stdout
+        assert process.wait(20) == 0
+
+
+def test_libraries_are_kept_from_showing_frames(pipe: tuple[int, int]) -> None:
+    with os.fdopen(pipe[1], "w") as stream, logging_to(stream, level="debug"):
+        for name in ("aiormq.connection", "aio_pika", "aiohttp.access", "asyncio"):
+            assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+
+
+def test_what_was_there_before_is_put_back(pipe: tuple[int, int]) -> None:
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    with os.fdopen(pipe[1], "w") as stream, logging_to(stream, style="human", level="error"):
+        assert root.level == logging.ERROR
+    assert (root.handlers[:], root.level) == before
