@@ -22,5 +22,5 @@ def key_of(scope: bytes, event_id: str, source: str | None = None) -> bytes:
     A CloudEvent is identified by its source and id together (CloudEvents 1.0, section 3.1.1), so its `source` is part
     of the key.
     """
-    identity = event_id if source is None else f"{len(source)}:{source}{event_id}"
+    identity = f"-{event_id}" if source is None else f"{len(source)}:{source}{event_id}"
     return blake2b(scope + identity.encode("utf-8", "surrogatepass"), digest_size=16).digest()
