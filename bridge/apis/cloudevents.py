@@ -1,0 +1,115 @@
+"""CloudEvents 1.0 over HTTP: binary, structured or batched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from bridge.apis.answers import classify, for_each
+from bridge.apis.auth import Auth
+from bridge.apis.dialect import JSON_TYPE, Dialect
+from bridge.apis.encoding import dumps, header_value, in_calendar, iso_z
+from bridge.apis.options import ApiSettings, SecretSource
+from bridge.apis.urls import FullUrl
+from bridge.model import Accepted, Envelope, JsonValue, Outcome, Request, Response
+from bridge.ports import Secrets
+from bridge.units import Size
+
+_TYPES = {"structured": "application/cloudevents+json", "batch": "application/cloudevents-batch+json"}
+_OWN = frozenset({"specversion", "id", "source", "type", "time", "data", "data_base64", "datacontenttype"})
+_MULTI_STATUS = 207
+
+
+class CloudEventsSettings(ApiSettings):
+    """An endpoint that takes CloudEvents, such as a Knative broker."""
+
+    type: Literal["cloudevents"]
+    url: FullUrl = Field(description="Address of the endpoint.")
+    mode: Literal["binary", "structured", "batch"] = Field(
+        "binary", description="binary: attributes as ce- headers. structured: one JSON body. batch: an array of them."
+    )
+    source: str = Field(
+        "/event-bridge", min_length=1, description="The source attribute of events that came without one."
+    )
+    max_batch: int = Field(100, ge=1, le=10_000, description="Events in one request, in batch mode.")
+    batch_bytes: Size = Field(1 << 20, ge=1 << 10, description="Bytes of one request, in batch mode.")
+    auth: Auth | None = Field(None, description="Who we are: bearer, basic or header.")
+    dedups_by_id: bool = Field(False, description="Whether the endpoint itself ignores a source and id it has seen.")
+
+    def secrets(self) -> tuple[SecretSource, ...]:
+        return () if self.auth is None else (self.auth.source(),)
+
+    def build_api(self) -> CloudEvents:
+        return CloudEvents(self)
+
+
+class CloudEvents(Dialect):
+    """Delays are the bridge's: CloudEvents has no word for them."""
+
+    def __init__(self, settings: CloudEventsSettings) -> None:
+        super().__init__(settings.url)
+        self._mode = settings.mode
+        self._source = settings.source
+        self._auth = settings.auth
+        self.batch_limit = settings.max_batch if settings.mode == "batch" else 1
+        self.batch_bytes = settings.batch_bytes
+        self.dedups_by_id = settings.dedups_by_id
+
+    def refuse(self, event: Envelope) -> str | None:
+        return None if in_calendar(event.ts) else f"ts {event.ts} is outside the years 1000 to 9999"
+
+    def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
+        auth = {} if self._auth is None else self._auth.headers(secrets)
+        if self._mode == "binary":
+            (event,) = events
+            return Request("POST", self.url, {**self._headers(event), **auth}, _bytes(event.data))
+        items: list[JsonValue] = [self._structured(event) for event in events]
+        body = dumps(items if self._mode == "batch" else items[0])
+        return Request("POST", self.url, {"content-type": _TYPES[self._mode], **auth}, body)
+
+    def _attributes(self, event: Envelope) -> dict[str, str | int | bool]:
+        core: dict[str, str | int | bool] = {
+            "specversion": "1.0",
+            "id": event.id,
+            "source": event.source or self._source,
+            "type": event.name,
+        }
+        if event.ts is not None:
+            core["time"] = iso_z(event.ts)
+        return {**core, **_extensions(event)}
+
+    def _headers(self, event: Envelope) -> dict[str, str]:
+        attributes = {
+            f"ce-{name}": header_value(value if isinstance(value, str) else dumps(value).decode())
+            for name, value in self._attributes(event).items()
+        }
+        return attributes if event.data is None else {**JSON_TYPE, **attributes}
+
+    def _structured(self, event: Envelope) -> dict[str, JsonValue]:
+        item: dict[str, JsonValue] = {**self._attributes(event)}
+        if event.data is not None:
+            item["datacontenttype"] = "application/json"
+            item["data"] = event.data
+        return item
+
+    def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
+        if 200 <= response.status < 300 and response.status != _MULTI_STATUS:  # noqa: PLR2004
+            return [Accepted()] * len(events)
+        return for_each(classify(response, now), len(events))
+
+
+def _bytes(data: JsonValue) -> bytes:
+    return b"" if data is None else dumps(data)
+
+
+def _extensions(event: Envelope) -> dict[str, str | int | bool]:
+    """Give what the context holds that can be an attribute (CloudEvents 1.0, section 3.1): subject, and extensions."""
+    context = event.context if isinstance(event.context, dict) else {}
+    return {
+        name: value
+        for name, value in context.items()
+        if isinstance(value, str | int | bool) and re.fullmatch(r"[a-z0-9]{1,40}", name) and name not in _OWN
+    }

@@ -1,0 +1,139 @@
+"""Trigger.dev's events: version 1 (SDK 0.2, early 2023) and version 2 (SDK 2.x), two bodies at one address."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from bridge.apis.answers import classify, fields_of, for_each, json_of, unproven
+from bridge.apis.dialect import Dialect, post
+from bridge.apis.encoding import identity, in_calendar, iso_z
+from bridge.model import Accepted, Envelope, JsonValue, Misconfigured, Outcome, Request, Response
+from bridge.ports import Secrets
+
+OK = 200
+
+
+def bearer(secrets: Secrets) -> dict[str, str]:
+    """Give the one header that authorises a request; the word "Bearer" is case-sensitive on these servers."""
+    return {"authorization": f"Bearer {secrets['key'][0]}"}
+
+
+def unwritable_time(event: Envelope) -> str | None:
+    """Name the time of an event that no ISO 8601 date can hold."""
+    for field, ms in (("ts", event.ts), ("due_at", event.due_at)):
+        if not in_calendar(ms):
+            return f"{field} {ms} is outside the years 1000 to 9999"
+    return None
+
+
+class TriggerV1(Dialect):
+    """
+    POST /api/v1/events with `{id, event: {name, payload, context?, timestamp?, delay?}}`, as the v1 server reads it.
+
+    It remembers ids for ever. A delay goes as `{until}`, so that a retry cannot move it.
+    """
+
+    dedups_by_id = True
+
+    def __init__(self, url: str, max_delay_ms: int) -> None:
+        super().__init__(url)
+        self.max_delay_ms = max_delay_ms
+
+    def refuse(self, event: Envelope) -> str | None:
+        return unwritable_time(event)
+
+    def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
+        (event,) = events
+        inner: dict[str, JsonValue] = {"name": event.name, "payload": event.data, **_context(event)}
+        if event.ts is not None:
+            inner["timestamp"] = iso_z(event.ts)
+        if event.due_at is not None:
+            inner["delay"] = {"until": iso_z(event.due_at)}
+        return post(f"{self.url}/api/v1/events", {"id": identity(event), "event": inner}, bearer(secrets))
+
+    def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
+        if response.status != OK:
+            return for_each(classify(response, now), len(events))
+        return [_v1_success(response)]
+
+
+def _v1_success(response: Response) -> Outcome:
+    """Read a 200, which the real route also sends with `{"status": 405}` inside."""
+    match fields_of(response):
+        case {"status": 200}:
+            return Accepted()
+        case {"id": str(), "name": str()}:
+            return Misconfigured("HTTP 200 from a v2 server, which drops the id and delay of v1 (set version: v2)")
+        case _:
+            return unproven(response, '"status": 200')
+
+
+class TriggerV2(Dialect):
+    """
+    POST /api/v1/events and /bulk with `{event: {id, name, payload, ...}, options: {deliverAt?}}`.
+
+    It remembers ids for ever, per environment. Sending an event that still waits *updates* it, and without `deliverAt`
+    fires it, so every attempt carries the same absolute time. The `options` of a bulk request are for all its events:
+    hence only events due at the same moment share a request.
+    """
+
+    dedups_by_id = True
+
+    def __init__(self, url: str, max_delay_ms: int, batch_limit: int) -> None:
+        super().__init__(url)
+        self.max_delay_ms = max_delay_ms
+        self.batch_limit = batch_limit
+
+    def refuse(self, event: Envelope) -> str | None:
+        return unwritable_time(event)
+
+    def group(self, event: Envelope) -> Hashable:
+        return event.due_at
+
+    def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
+        due_at = events[0].due_at
+        options: JsonValue = {} if due_at is None else {"deliverAt": iso_z(due_at)}
+        items: list[JsonValue] = [_v2_event(event) for event in events]
+        if len(items) == 1:
+            return post(f"{self.url}/api/v1/events", {"event": items[0], "options": options}, bearer(secrets))
+        return post(f"{self.url}/api/v1/events/bulk", {"events": items, "options": options}, bearer(secrets))
+
+    def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
+        if response.status != OK:
+            return for_each(classify(response, now), len(events))
+        answer = json_of(response)
+        if isinstance(answer, dict) and answer.get("status") == OK and "id" not in answer:
+            return [Misconfigured("HTTP 200 from a v1 server, which reads another body (set version: v1)")] * len(
+                events
+            )
+        records = answer if isinstance(answer, list) else [answer]
+        ids = [record.get("id") for record in records if isinstance(record, dict)]
+        stored = {id_ for id_ in ids if isinstance(id_, str)}
+        return [self._outcome(identity(event), stored, response, len(events)) for event in events]
+
+    @staticmethod
+    def _outcome(sent: str, stored: set[str], response: Response, count: int) -> Outcome | None:
+        if sent in stored:
+            return Accepted(sent)
+        return None if count > 1 and stored else unproven(response, "the id that was sent")
+
+
+def _v2_event(event: Envelope) -> dict[str, JsonValue]:
+    item: dict[str, JsonValue] = {"id": identity(event), "name": event.name, "payload": event.data, **_context(event)}
+    if event.ts is not None:
+        item["timestamp"] = iso_z(event.ts)
+    if event.source is not None:
+        item["source"] = event.source
+    return item
+
+
+def _context(event: Envelope) -> dict[str, JsonValue]:
+    """Give the context; the `user` and `v` of an event, for which Trigger.dev has no place, ride in it."""
+    given: dict[str, JsonValue] = {"user": event.user, "v": event.v}
+    extra = {field: value for field, value in given.items() if value is not None}
+    context: JsonValue = event.context
+    if isinstance(context, dict):
+        context = {**extra, **context}
+    elif context is None and extra:
+        context = extra
+    return {} if context is None else {"context": context}
