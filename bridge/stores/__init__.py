@@ -1,0 +1,12 @@
+"""Where the bridge remembers which events are claimed, scheduled and done. The union is the registry."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from bridge.stores.memory import MemorySettings
+from bridge.stores.sqlite import SqliteSettings
+
+StoreSettings: TypeAlias = Annotated[SqliteSettings | MemorySettings, Field(discriminator="type")]

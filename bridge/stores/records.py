@@ -1,0 +1,92 @@
+"""The records that are not done, in memory: who works on what, and what is scheduled or cancelled."""
+
+from __future__ import annotations
+
+from bridge.core import claims
+from bridge.core.claims import Cancelled, Claimed, Record, Scheduled, Waiting
+from bridge.model import Answer, Ask, Claim, Schedule
+from bridge.stores.deadlines import Deadlines
+
+
+class Records:
+    """
+    Open records by key, changed by the functions of `bridge.core.claims` only.
+
+    Claims and waiting records stand in two dicts: the first stays as small as what is in flight, the second may hold
+    millions. A key that is in both is claimed, and the claim knows what it was.
+    """
+
+    def __init__(self) -> None:
+        self._claims: dict[bytes, Claimed] = {}
+        self._waiting: dict[bytes, Waiting] = {}
+        self._deadlines = Deadlines()
+
+    @property
+    def claims(self) -> int:
+        return len(self._claims)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def get(self, key: bytes) -> Record | None:
+        return self._claims.get(key) or self._waiting.get(key)
+
+    def put(self, key: bytes, record: Record | None) -> None:
+        """Make this the record of the key; None forgets it."""
+        if isinstance(record, Claimed):
+            self._claims[key] = record
+            return
+        self._claims.pop(key, None)
+        if isinstance(record, Waiting):
+            if self._waiting.get(key) != record:
+                self._waiting[key] = record
+                self._deadlines.add(key, record.until)
+        else:
+            self._waiting.pop(key, None)
+
+    def claim(self, ask: Ask, bid: Claimed, now: int) -> Claim:
+        record, answer = claims.claim(self.get(ask.key), ask, bid, now)
+        if answer.answer is Answer.GRANTED:
+            self.put(ask.key, record)
+        return answer
+
+    def renew(self, key: bytes, bid: Claimed, now: int) -> bool:
+        record, renewed = claims.renew(self.get(key), bid, now)
+        if renewed:
+            self.put(key, record)
+        return renewed
+
+    def release(self, key: bytes, owner: str, now: int) -> None:
+        self.put(key, claims.release(self.get(key), owner, now))
+
+    def schedule(self, item: Schedule, owner: str, ttl: int, now: int) -> Scheduled | None:
+        """What the owner's claim would become; None where it was lost. Nothing is changed yet."""
+        return claims.schedule(self.get(item.key), item, owner, ttl, now)
+
+    def cancel(self, key: bytes, ttl: int, now: int) -> Cancelled | None:
+        """What a scheduled record would become; None where it is not one. Nothing is changed yet."""
+        return claims.cancel(self.get(key), ttl, now)
+
+    def is_owned(self, key: bytes, owner: str, now: int) -> bool:
+        live = claims.current(self.get(key), now)
+        return isinstance(live, Claimed) and live.owner == owner
+
+    def is_waiting(self, key: bytes) -> bool:
+        return key in self._waiting
+
+    def has_room(self, key: bytes, limit: int) -> bool:
+        """Whether a waiting record of the key would be one of at most `limit`."""
+        return len(self._waiting) < limit or key in self._waiting
+
+    def sweep(self, now: int) -> list[bytes]:
+        """Drop what has expired; return the keys whose waiting record is gone."""
+        for key in [key for key, claim in self._claims.items() if claim.until <= now]:
+            self.put(key, claims.current(self._claims[key], now))
+        gone = []
+        for key in self._deadlines.pop(now):
+            record = self._waiting.get(key)
+            if record is not None and record.until <= now:
+                del self._waiting[key]
+                gone.append(key)
+        return gone
