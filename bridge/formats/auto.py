@@ -1,0 +1,101 @@
+"""
+Finds out which shape a delivery has.
+
+The first row that fits decides:
+
+    content type application/cloudevents*, or a specversion header   cloudevents
+    a name header (x-event-name)                                     raw
+    an object with `specversion`                                     cloudevents
+    `event` that is an object, or `events` that is an array          trigger
+    `event` that is a string                                         zopio
+    `name` and `payload`                                             sendevent
+    `name` without `payload`, or with `data` as well                 inngest
+
+The rows of keys exclude each other: an object that fits two of them is refused, like one that fits none. Elements of
+an array are judged one by one. Nothing is taken for raw JSON because nothing else fitted.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bridge.errors import PoisonError
+from bridge.formats.cloudevents import CloudEventsFormat, CloudEventShape
+from bridge.formats.fields import Fields
+from bridge.formats.given import Given
+from bridge.formats.headers import text_header
+from bridge.formats.inngest import InngestShape
+from bridge.formats.options import FormatOptions, HeaderName
+from bridge.formats.raw import NAME_HEADER, RawFormat
+from bridge.formats.sendevent import SendEventShape
+from bridge.formats.shape import Decoded, EventShape, JsonFormat, Rules
+from bridge.formats.trigger import TriggerShape
+from bridge.formats.zopio import ZopioShape
+from bridge.model import Delivery, Envelope
+from bridge.ports import Format
+
+
+class AnyShape(EventShape):
+    """Whichever shape an object turns out to have."""
+
+    name: ClassVar[str] = "auto"
+    needs: ClassVar[str] = "the marks of one known shape"
+
+    def __init__(self, rules: Rules) -> None:
+        self._cloudevent = CloudEventShape(rules)
+        self._others: tuple[EventShape, ...] = (TriggerShape(), ZopioShape(), SendEventShape(), InngestShape())
+
+    def matches(self, fields: Fields) -> bool:
+        return self._cloudevent.matches(fields) or any(shape.matches(fields) for shape in self._others)
+
+    def read(self, fields: Fields, given: Given) -> Envelope:
+        return self._of(fields).read(fields, given)
+
+    def read_body(self, fields: Fields, given: Given) -> Decoded:
+        return self._of(fields).read_body(fields, given)
+
+    def _of(self, fields: Fields) -> EventShape:
+        if self._cloudevent.matches(fields):  # may have extensions called `name` or `event`
+            return self._cloudevent
+        fitting = [shape for shape in self._others if shape.matches(fields)]
+        if len(fitting) == 1:
+            return fitting[0]
+        raise PoisonError(fields.at or "body", self._complaint(fitting))
+
+    def _complaint(self, fitting: list[EventShape]) -> str:
+        if fitting:
+            names = " and ".join(f"{shape.name} ({shape.needs})" for shape in fitting)
+            return f"is ambiguous, it could be {names}: set the route's format"
+        wanted = "; ".join(f"{shape.name} needs {shape.needs}" for shape in (*self._others, self._cloudevent))
+        return f"has no known shape: {wanted}; raw needs the header {NAME_HEADER} or the route's format"
+
+
+class AutoFormat:
+    """Headers first, then keys, as the table above says."""
+
+    def __init__(self, rules: Rules, *, name_header: str = NAME_HEADER) -> None:
+        self._name_header = name_header
+        self._cloudevents = CloudEventsFormat(rules)
+        self._raw = RawFormat(rules=rules, header=name_header)
+        self._objects = JsonFormat(AnyShape(rules), rules)
+
+    def decode(self, delivery: Delivery, now: int) -> Decoded:
+        if self._cloudevents.announced(delivery):
+            return self._cloudevents.decode(delivery, now)
+        if text_header(delivery.headers, self._name_header) is not None:
+            return self._raw.decode(delivery, now)
+        return self._objects.decode(delivery, now)
+
+
+class AutoSettings(FormatOptions):
+    """Each delivery's shape is found out from its headers and keys."""
+
+    type: Literal["auto"] = Field("auto", description="Find out the shape of each delivery.")
+    name_header: HeaderName = Field(
+        NAME_HEADER, description="A delivery with this header is raw JSON, and the header is the event's name."
+    )
+
+    def build_by(self, rules: Rules) -> Format:
+        return AutoFormat(rules, name_header=self.name_header)

@@ -1,0 +1,64 @@
+"""
+The bridge's own shape: one event of an array, held or buried by itself. Nothing is lost in it.
+
+    {"bridge": 1, "id": .., "name": .., "data": .., and the other fields of `Envelope` that are set}
+"""
+
+from __future__ import annotations
+
+from bridge.core.kinds import kind_of
+from bridge.errors import PoisonError
+from bridge.formats.fields import Fields
+from bridge.formats.strictjson import DEEPEST, dumps, loads
+from bridge.model import Envelope, JsonValue
+
+_VERSION = 1
+
+
+def encode(event: Envelope) -> bytes:
+    """Write the event as compact JSON."""
+    fields: dict[str, JsonValue] = {
+        "bridge": _VERSION,
+        "id": event.id,
+        "name": event.name,
+        "data": event.data,
+        "user": event.user,
+        "ts": event.ts,
+        "v": event.v,
+        "context": event.context,
+        "source": event.source,
+        "due_at": event.due_at,
+        "trace": dict(event.trace) or None,
+    }
+    return dumps({key: value for key, value in fields.items() if value is not None})
+
+
+def decode(body: bytes) -> Envelope:
+    """Read what `encode` wrote. Raises PoisonError for anything else."""
+    fields = Fields(loads(body, max_depth=DEEPEST))
+    if fields.get("bridge") != _VERSION:
+        raise PoisonError("bridge", f"must be {_VERSION}")
+    return Envelope(
+        id=fields.required_label("id"),
+        name=fields.required_label("name"),
+        data=fields.get("data"),
+        user=fields.get("user"),
+        ts=_whole(fields, "ts"),
+        v=fields.text("v"),
+        context=fields.get("context"),
+        source=fields.text("source"),
+        due_at=_whole(fields, "due_at"),
+        trace=_texts(fields, "trace"),
+    )
+
+
+def _whole(fields: Fields, key: str) -> int | None:
+    value = fields.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise PoisonError(key, f"must be an integer, not {kind_of(value)}")
+    return value
+
+
+def _texts(fields: Fields, key: str) -> dict[str, str]:
+    values = fields.child(key)
+    return {name: values.text(name) or "" for name in values} if values else {}

@@ -1,0 +1,115 @@
+"""Reads one JSON object field by field; whatever is wrong becomes a PoisonError with the field's path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bridge.core import due
+from bridge.core.iso8601 import parse_time
+from bridge.core.kinds import kind_of, place
+from bridge.errors import PoisonError
+from bridge.model import JsonValue
+
+LONGEST = 512
+"""Characters an id or a name may have. Inngest's newer API allows names of 512, its documentation says 256."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # C0, DEL, C1; halves of surrogate pairs
+
+
+def check_label(text: str, field: str) -> str:
+    """Return `text` if it can be an id or a name: 1 to 512 characters, none of them a control. Raises PoisonError."""
+    if not text:
+        raise PoisonError(field, "is empty")
+    if len(text) > LONGEST:
+        raise PoisonError(field, f"has {len(text)} characters, more than {LONGEST}")
+    return check_text(text, field)
+
+
+def check_text(text: str, field: str) -> str:
+    """Return `text` if no control character and no half of a surrogate pair is in it. Raises PoisonError."""
+    if not text.isprintable() and (found := _FORBIDDEN.search(text)):
+        raise PoisonError(field, f"must not contain control characters (U+{ord(found[0]):04X} at {found.start()})")
+    return text
+
+
+class Fields:
+    """
+    A JSON object and its place in the body.
+
+    A field that is null counts as absent, except to `required`. `index` is its position where it is an element of an
+    array, for ids that are derived.
+    """
+
+    __slots__ = ("_members", "at", "index")
+
+    def __init__(self, value: JsonValue, at: str = "", index: int | None = None) -> None:
+        if not isinstance(value, dict):
+            raise PoisonError(at or "body", f"must be an object, not {kind_of(value)}")
+        self._members = value
+        self.at = at
+        self.index = index
+
+    def __contains__(self, key: str) -> bool:
+        return self._members.get(key) is not None
+
+    def has(self, key: str) -> bool:
+        """Whether the field is there, be it null."""
+        return key in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def path(self, key: str) -> str:
+        return place(self.at, key)
+
+    def get(self, key: str) -> JsonValue:
+        return self._members.get(key)
+
+    def required(self, key: str) -> JsonValue:
+        """Any value, null included, as long as the field is there."""
+        if key not in self._members:
+            raise PoisonError(self.path(key), "is missing")
+        return self._members[key]
+
+    def text(self, key: str) -> str | None:
+        value = self._members.get(key)
+        if value is None or isinstance(value, str):
+            return value
+        raise PoisonError(self.path(key), f"must be a string, not {kind_of(value)}")
+
+    def label(self, key: str) -> str | None:
+        """Read an id: text with the limits of `check_label`."""
+        value = self.text(key)
+        return None if value is None else check_label(value, self.path(key))
+
+    def required_label(self, key: str) -> str:
+        """Read a name, or an id that must be there."""
+        value = self.text(key)
+        if value is None:
+            raise PoisonError(self.path(key), "is missing")
+        return check_label(value, self.path(key))
+
+    def record(self, key: str) -> dict[str, JsonValue] | None:
+        """Read an object as a plain value."""
+        value = self._members.get(key)
+        if value is None or isinstance(value, dict):
+            return value
+        raise PoisonError(self.path(key), f"must be an object, not {kind_of(value)}")
+
+    def child(self, key: str) -> Fields | None:
+        """Read an object to go on reading in."""
+        value = self._members.get(key)
+        return None if value is None else Fields(value, self.path(key), self.index)
+
+    def moment(self, key: str) -> int | None:
+        """Read when something happened: ISO 8601 text or epoch ms. Unlike a due time, it may lie before 1970."""
+        value = self._members.get(key)
+        if isinstance(value, str):
+            return parse_time(value, self.path(key))
+        return None if value is None else due.at_time(value, self.path(key))
+
+    def delay(self, key: str, base: int) -> int | None:
+        """Read a delay in any form as the time it ends."""
+        value = self._members.get(key)
+        return None if value is None else due.after_delay(value, base, self.path(key))

@@ -1,0 +1,113 @@
+"""What a broker's headers and properties say about every event of a delivery; used where the body says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from bridge.core.due import FARTHEST, NOT_SECONDS, after_milliseconds
+from bridge.errors import PoisonError
+from bridge.formats.fields import check_label
+from bridge.formats.headers import header_text, text_header
+from bridge.formats.trace import trace_of
+from bridge.model import Delivery, Envelope
+
+DELAY_HEADER = "x-delay"
+"""Milliseconds to wait, as publishers to the archived delayed-message plugin of RabbitMQ send it."""
+
+ID_HEADER = "x-deduplication-header"
+"""The event's id, as publishers to RabbitMQ's message-deduplication plugin send it."""
+
+_STAMP_STEP = 1000  # ms: AMQP stamps whole seconds, cut, so the true time lies up to a second later
+
+
+@dataclass(slots=True)
+class Given:
+    """Everything about a delivery that its body need not say. Times are epoch ms."""
+
+    delivery: Delivery
+    now: int
+    base: int  # what relative delays count from
+    due_at: int | None
+    ts: int | None
+    trace: Mapping[str, str]
+    derive_ids: bool
+
+    @classmethod
+    def of(cls, delivery: Delivery, now: int, *, derive_ids: bool) -> Given:
+        """Read headers and properties. Raises PoisonError for a delay header that is none."""
+        headers = delivery.headers
+        stamp = _stamp(delivery)
+        base = _base(delivery, stamp, now)
+        delay = headers.get(DELAY_HEADER)
+        if isinstance(delay, bytes):
+            delay = header_text(delay, f"headers.{DELAY_HEADER}")
+        return cls(
+            delivery=delivery,
+            now=now,
+            base=base,
+            due_at=None if delay is None else after_milliseconds(delay, base, f"headers.{DELAY_HEADER}"),
+            ts=None if stamp is None else min(stamp, now),
+            trace=trace_of(headers.get("traceparent"), headers.get("tracestate")),
+            derive_ids=derive_ids,
+        )
+
+    def complete(self, event: Envelope, index: int | None = None) -> Envelope:
+        """
+        Fill in what the body left open: the id (""), `ts`, `due_at` and `trace`. `index` is the place in an array.
+
+        Raises PoisonError where there is no id and none can be derived.
+        """
+        if not event.id:
+            event.id = self._id(event.name, index)
+        if event.ts is None:
+            event.ts = self.ts
+        if event.due_at is None:
+            event.due_at = self.due_at
+        event.trace = self.trace or event.trace
+        return event
+
+    def _id(self, name: str, index: int | None) -> str:
+        stem = self._stem(name)
+        return stem if index is None else f"{stem}/{index}"
+
+    def _stem(self, name: str) -> str:
+        delivery = self.delivery
+        if (given := text_header(delivery.headers, ID_HEADER)) is not None:
+            return check_label(given, f"headers.{ID_HEADER}")
+        if delivery.message_id:
+            return check_label(delivery.message_id, "message_id")
+        if not self.derive_ids:
+            raise PoisonError("id", f"is missing, and so are the header {ID_HEADER} and the property message_id")
+        return delivery.position or _fingerprint(name, delivery.body)
+
+
+def _stamp(delivery: Delivery) -> int | None:
+    """When the delivery was published, in ms; None where that is not said or makes no sense (zero, NaN)."""
+    seconds = delivery.timestamp
+    if seconds is None or not NOT_SECONDS <= seconds * 1000 <= FARTHEST:
+        return None
+    return round(seconds * 1000)
+
+
+def _base(delivery: Delivery, stamp: int | None, now: int) -> int:
+    """
+    When the event was published, never too early.
+
+    A broker with positions (Kafka) stamps every record. RabbitMQ does not; there a stamp is the publisher's, and
+    matters only when `now` is no longer the first sight.
+    """
+    if stamp is not None and delivery.position is not None:
+        return min(now, stamp)
+    if stamp is not None and delivery.redelivered:
+        return min(now, stamp + _STAMP_STEP)
+    return now
+
+
+def _fingerprint(name: str, body: bytes) -> str:
+    """Make an id of the content; the name is part of it, as it may come from a header."""
+    digest = blake2b(digest_size=16)
+    digest.update(f"{len(name)}:{name}".encode())
+    digest.update(body)
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+"""The object that `sendEvent` of the Trigger.dev SDKs takes: `{"name": .., "payload": .., "delay"?: .., "id"?: ..}`."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bridge.formats.fields import Fields
+from bridge.formats.given import Given
+from bridge.formats.options import FormatOptions
+from bridge.formats.shape import EventShape, JsonFormat, Rules
+from bridge.model import Envelope
+from bridge.ports import Format
+
+
+class SendEventShape(EventShape):
+    name: ClassVar[str] = "sendevent"
+    needs: ClassVar[str] = "`name` and `payload`"
+
+    def matches(self, fields: Fields) -> bool:
+        return fields.has("name") and fields.has("payload")
+
+    def read(self, fields: Fields, given: Given) -> Envelope:
+        envelope = Envelope(
+            id=fields.label("id") or "",
+            name=fields.required_label("name"),
+            data=fields.required("payload"),
+            ts=fields.moment("timestamp"),
+            context=fields.get("context"),
+            due_at=fields.delay("delay", given.base),
+        )
+        return given.complete(envelope, fields.index)
+
+
+class SendEventSettings(FormatOptions):
+    """What `sendEvent` of Trigger.dev's SDKs takes: `{name, payload, delay?, id?}`."""
+
+    type: Literal["sendevent"] = Field(description="The object that sendEvent takes.")
+
+    def build_by(self, rules: Rules) -> Format:
+        return JsonFormat(SendEventShape(), rules)

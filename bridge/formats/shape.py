@@ -1,0 +1,111 @@
+"""What the shapes share: from a delivery's bytes to one JSON object or an array of them, and from each to its event."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from bridge.errors import PoisonError
+from bridge.formats.fields import Fields
+from bridge.formats.given import Given
+from bridge.formats.strictjson import MAX_DEPTH, loads_elements, split
+from bridge.model import Delivery, Envelope, JsonValue
+
+Decoded: TypeAlias = "list[Envelope | PoisonError]"
+MissingId: TypeAlias = Literal["derive", "reject"]
+
+MAX_EVENT_BYTES = 3 << 20
+"""What a body may have where nobody says otherwise: an event's limit at Inngest and Trigger.dev."""
+
+MAX_EVENTS = 10_000
+"""Events one delivery may carry: a small body must not become a million dead letters."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Rules:
+    """What every format is held to."""
+
+    max_event_bytes: int = MAX_EVENT_BYTES
+    max_depth: int = MAX_DEPTH
+    missing_id: MissingId = "derive"
+
+    def given(self, delivery: Delivery, now: int) -> Given:
+        """Check the size, before anything is parsed, and read what the headers say. Raises PoisonError."""
+        if len(delivery.body) > self.max_event_bytes:
+            problem = f"has {len(delivery.body)} bytes, more than max_event_bytes ({self.max_event_bytes})"
+            raise PoisonError("body", problem)
+        return Given.of(delivery, now, derive_ids=self.missing_id == "derive")
+
+
+class EventShape(ABC):
+    """One shape of a JSON object that is an event."""
+
+    name: ClassVar[str]
+    needs: ClassVar[str]
+    """What makes an object one of these, for the reason of an object that is none."""
+
+    @abstractmethod
+    def matches(self, fields: Fields) -> bool:
+        """Whether the object has the marks of this shape; it may still be a bad one."""
+
+    @abstractmethod
+    def read(self, fields: Fields, given: Given) -> Envelope:
+        """Read the event of one object. Raises PoisonError."""
+
+    def read_body(self, fields: Fields, given: Given) -> Decoded:
+        """Read an object that is a whole body; a shape that has a list of events inside overrides this."""
+        return [self.read(fields, given)]
+
+
+class JsonFormat:
+    """The format of bodies that are one object of `shape`, or an array of them."""
+
+    def __init__(self, shape: EventShape, rules: Rules) -> None:
+        self._shape = shape
+        self._rules = rules
+
+    def decode(self, delivery: Delivery, now: int) -> Decoded:
+        given = self._rules.given(delivery, now)
+        value = loads_elements(delivery.body, max_depth=self._rules.max_depth)
+        if isinstance(value, list):
+            return read_array(value, self._shape, given)
+        return self._shape.read_body(Fields(value), given)
+
+
+def read_array(elements: Sequence[JsonValue | PoisonError], shape: EventShape, given: Given) -> Decoded:
+    """Read the elements of a body that is an array; a bad one becomes its PoisonError. Raises PoisonError if empty."""
+    decoded = read_each(elements, lambda fields: shape.read(fields, given))
+    if any(isinstance(event, PoisonError) for event in decoded):
+        single_out(decoded, split(given.delivery.body).__getitem__)
+    return decoded
+
+
+def read_each(
+    elements: Sequence[JsonValue | PoisonError], read: Callable[[Fields], Envelope], field: str = ""
+) -> Decoded:
+    """Apply `read` to every element of the array at `field`. Raises PoisonError if it is empty or much too long."""
+    if not elements:
+        raise PoisonError(field or "body", "is an empty array")
+    if len(elements) > MAX_EVENTS:
+        raise PoisonError(field or "body", f"has {len(elements)} events, more than {MAX_EVENTS}")
+    return [_read_one(element, read, f"{field}[{index}]", index) for index, element in enumerate(elements)]
+
+
+def single_out(decoded: Decoded, body_of: Callable[[int], bytes]) -> None:
+    """Give each bad element the body under which it can be buried alone."""
+    for index, event in enumerate(decoded):
+        if isinstance(event, PoisonError):
+            event.element = body_of(index)
+
+
+def _read_one(
+    element: JsonValue | PoisonError, read: Callable[[Fields], Envelope], at: str, index: int
+) -> Envelope | PoisonError:
+    if isinstance(element, PoisonError):
+        return element
+    try:
+        return read(Fields(element, at, index))
+    except PoisonError as error:
+        return error.with_traceback(None)  # a kept traceback would keep the whole body alive

@@ -1,0 +1,209 @@
+"""
+Strict JSON: what is ambiguous or would change on its way through is refused, with its place.
+
+orjson reads every body first. It is silent about three things: the last of two equal keys wins, an integer beyond 64
+bits becomes a float, and nesting is allowed to 1,024. Cheap tests rule them out for almost every body, without ever
+being wrong in that direction; only where they cannot, the standard library's slower parser reads the body again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import orjson
+
+from bridge.core.kinds import place
+from bridge.errors import PoisonError
+from bridge.model import JsonValue
+
+DEEPEST = 500
+"""The largest `max_depth` that may be asked for; the standard library recurses, and stays clear of its limit here."""
+
+MAX_DEPTH = 100
+"""The depth allowed where nobody says otherwise."""
+
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_NUMBER = b"0" * 19  # 2^63 has 19 digits: a shorter integer fits in 64 bits
+_SPACE = re.compile(r"[ \t\n\r]*")
+_LONGEST_PATH = 200  # characters; reasons travel in headers
+
+
+def loads(body: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue:
+    """
+    Read one JSON text of UTF-8. Integers keep every digit.
+
+    Raises PoisonError for invalid UTF-8, a byte order mark, NaN and infinities, equal keys in one object (named with
+    their path), nesting beyond `max_depth`, anything after the value, and an empty body.
+    """
+    value, flaw = _load(body, max_depth)
+    if flaw:
+        raise PoisonError(_find(value) or "body", "is given twice")
+    return value
+
+
+def loads_elements(body: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue | list[JsonValue | PoisonError]:
+    """Read like `loads`, but where the body is an array, an element with equal keys becomes its PoisonError alone."""
+    value, flaw = _load(body, max_depth)
+    if not flaw:
+        return value
+    if not isinstance(value, list):
+        raise PoisonError(_find(value) or "body", "is given twice")
+    return [_checked(element, f"[{index}]") for index, element in enumerate(value)]
+
+
+def split(body: bytes) -> list[bytes]:
+    """Cut an array that `loads_elements` has accepted into the exact bytes of its elements."""
+    text = body.decode()
+    decoder = json.JSONDecoder()
+    start, cuts = _skip(text, _skip(text, 0) + 1), []
+    while text[start] != "]":
+        _, end = decoder.raw_decode(text, start)
+        cuts.append(text[start:end].encode())
+        start = _skip(text, end)
+        if text[start] == ",":
+            start = _skip(text, start + 1)
+    return cuts
+
+
+def dumps(value: JsonValue) -> bytes:
+    """
+    Write compact UTF-8 JSON: what `loads` has read comes out with the same meaning.
+
+    It has neither NaN nor infinity nor lone surrogates in it; elsewhere, a surrogate raises ValueError and orjson
+    makes null of the others.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits, or nesting beyond 254
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+_Link: TypeAlias = "tuple[_Link, str | int] | None"  # the way up from a value, for its path
+
+
+class _Twice(dict[str, "JsonValue"]):
+    """An object in which `key` stood twice, left in the tree until its path is known."""
+
+    key: str
+
+
+def _load(body: bytes, max_depth: int) -> tuple[JsonValue, bool]:
+    """Return the value, and whether it has `_Twice` in it."""
+    try:
+        value: JsonValue = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _complaint(body, error) from None
+    if body.count(b"[") + body.count(b"{") > max_depth:
+        _check_depth(value, max_depth)
+    if _says_it_all(body, value):
+        return value, False
+    return _load_exactly(body)
+
+
+def _says_it_all(body: bytes, value: JsonValue) -> bool:
+    """
+    Whether orjson certainly read everything that `body` says. False means: perhaps not.
+
+    Either the value written again is the body. Or it has as many colons, so that no member was dropped (a dropped one
+    takes its colon along, and without an escaped colon none can appear), and no number is long enough to be cut.
+    """
+    try:
+        again = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # deeper than it writes
+        return False
+    if again == body:
+        return True
+    if b"\\u003" in body or again.count(b":") != body.count(b":"):
+        return False
+    return _LONG_NUMBER not in body.translate(_DIGITS_TO_ZERO)
+
+
+def _load_exactly(body: bytes) -> tuple[JsonValue, bool]:
+    flawed = False
+
+    def members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+        nonlocal flawed
+        made = dict(pairs)
+        if len(made) == len(pairs):
+            return made
+        flawed = True
+        twice = _Twice(made)
+        (twice.key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        return twice
+
+    value: JsonValue = json.loads(body.decode(), object_pairs_hook=members)
+    return value, flawed
+
+
+def _check_depth(value: JsonValue, max_depth: int) -> None:
+    """Go down level by level, so that the time is that of reading and nothing recurses."""
+    level: list[JsonValue] = [value]
+    for _ in range(max_depth + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise PoisonError("body", f"is nested deeper than {max_depth} levels")
+
+
+def _children(value: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _steps(value: JsonValue) -> Iterable[tuple[str | int, JsonValue]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+def _checked(element: JsonValue, at: str) -> JsonValue | PoisonError:
+    path = _find(element, at)
+    return PoisonError(path, "is given twice") if path else element
+
+
+def _find(value: JsonValue, at: str = "") -> str | None:
+    """Path of the first key that stands twice. No recursion, and no path is written before it is needed."""
+    todo: list[tuple[JsonValue, _Link]] = [(value, None)]
+    while todo:
+        value, link = todo.pop()
+        if isinstance(value, _Twice):
+            return _written((link, value.key), at)
+        todo.extend(reversed([(child, (link, step)) for step, child in _steps(value)]))
+    return None
+
+
+def _written(link: _Link, at: str) -> str:
+    steps: list[str | int] = []
+    while link:
+        link, step = link
+        steps.append(step)
+    path = at
+    for step in reversed(steps):
+        path = f"{path}[{step}]" if isinstance(step, int) else place(path, step)
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
+
+
+def _complaint(body: bytes, error: orjson.JSONDecodeError) -> PoisonError:
+    where = f"line {error.lineno}, column {error.colno}"
+    if not body.strip():
+        return PoisonError("body", "is empty")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as wrong:
+        return PoisonError("body", f"is not valid UTF-8 at byte {wrong.start}")
+    if text.startswith("\ufeff"):
+        return PoisonError("body", "begins with a byte order mark: send plain UTF-8")
+    if text[error.pos :].startswith(("NaN", "Infinity")):
+        return PoisonError("body", f"has NaN or Infinity at {where}, which JSON does not know")
+    return PoisonError("body", f"is not valid JSON at {where}: {error.msg}")
+
+
+def _skip(text: str, start: int) -> int:
+    found = _SPACE.match(text, start)
+    assert found
+    return found.end()

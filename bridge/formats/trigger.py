@@ -1,0 +1,120 @@
+"""
+The envelopes of Trigger.dev's event API, v1 and v2.
+
+    v1  {"id": .., "event": {"name": .., "payload": .., "context"?: .., "timestamp"?: .., "delay"?: {"seconds": 30}}}
+    v2  {"event": {"id"?: .., "name": .., "payload"?: ..}, "options"?: {"deliverAt": ..} | {"deliverAfter": seconds}}
+        {"events": [{..}, ..], "options"?: {..}}
+
+The v2 server takes a v1 body and silently drops its id and delay; here each field is honoured wherever it stands, and
+refused where two of them contradict each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bridge.core import due
+from bridge.core.kinds import kind_of
+from bridge.errors import PoisonError
+from bridge.formats.fields import Fields
+from bridge.formats.given import Given
+from bridge.formats.options import FormatOptions
+from bridge.formats.shape import Decoded, EventShape, JsonFormat, Rules, read_each, single_out
+from bridge.formats.strictjson import dumps
+from bridge.model import Envelope, JsonValue
+from bridge.ports import Format
+
+
+class TriggerShape(EventShape):
+    name: ClassVar[str] = "trigger"
+    needs: ClassVar[str] = "`event` (an object) or `events` (an array)"
+
+    def matches(self, fields: Fields) -> bool:
+        return isinstance(fields.get("event"), dict) or isinstance(fields.get("events"), list)
+
+    def read(self, fields: Fields, given: Given) -> Envelope:
+        fields.required("event")
+        event = Fields(fields.get("event"), fields.path("event"), fields.index)
+        options = _Options.read(fields, given)
+        if _is_v1(fields, event):
+            fields.required("id")
+            event.required("payload")
+        return _event(event, options, fields, given)
+
+    def read_body(self, fields: Fields, given: Given) -> Decoded:
+        if "event" in fields or "events" not in fields:
+            return super().read_body(fields, given)
+        events, options = fields.get("events"), _Options.read(fields, given)
+        if not isinstance(events, list):
+            raise PoisonError("events", f"must be an array, not {kind_of(events)}")
+        decoded = read_each(events, lambda event: _event(event, options, None, given), "events")
+        single_out(decoded, lambda index: dumps({"event": events[index], "options": options.said}))
+        return decoded
+
+
+@dataclass(slots=True, frozen=True)
+class _Options:
+    """The options of a v2 request; they hold for each of its events."""
+
+    due_at: int | None
+    due_field: str
+    user: JsonValue
+    said: dict[str, JsonValue]  # the ones understood, as they came
+
+    @classmethod
+    def read(cls, fields: Fields, given: Given) -> _Options:
+        options = fields.child("options")
+        if options is None:
+            return _NONE
+        due_at, due_key = None, "deliverAt"
+        if "deliverAt" in options:  # wins over deliverAfter, as on the server
+            due_at = due.at_time(options.get("deliverAt"), options.path("deliverAt"))
+        elif "deliverAfter" in options:
+            due_key = "deliverAfter"
+            due_at = due.after_seconds(options.get(due_key), given.base, options.path(due_key))
+        account = options.label("accountId")
+        said = {key: options.get(key) for key in (due_key, "accountId") if key in options}
+        return cls(due_at, options.path(due_key), None if account is None else {"accountId": account}, said)
+
+
+_NONE = _Options(None, "", None, {})
+
+
+def _is_v1(fields: Fields, event: Fields) -> bool:
+    """Whether only v1 can be meant. Of v2, an id and a payload are not asked."""
+    return fields.get("options") is None and "id" not in event and ("id" in fields or "delay" in event)
+
+
+def _event(event: Fields, options: _Options, outer: Fields | None, given: Given) -> Envelope:
+    delayed = event.delay("delay", given.base)
+    if delayed is not None and options.due_at is not None:
+        raise PoisonError(event.path("delay"), f"cannot be combined with {options.due_field}")
+    envelope = Envelope(
+        id=_id(event, outer) or "",
+        name=event.required_label("name"),
+        data=event.get("payload"),
+        ts=event.moment("timestamp"),
+        user=options.user,
+        context=event.get("context"),
+        due_at=options.due_at if delayed is None else delayed,
+    )
+    return given.complete(envelope, event.index)
+
+
+def _id(event: Fields, outer: Fields | None) -> str | None:
+    inner, outer_id = event.label("id"), outer.label("id") if outer else None
+    if outer and inner is not None and outer_id is not None and inner != outer_id:
+        raise PoisonError(event.path("id"), f"differs from {outer.path('id')}: give one of them")
+    return outer_id if inner is None else inner
+
+
+class TriggerSettings(FormatOptions):
+    """Trigger.dev's API, v1 and v2: `{id, event: {name, payload}}`, `{event, options}`, `{events, options}`."""
+
+    type: Literal["trigger"] = Field(description="Trigger.dev v1 and v2 envelopes.")
+
+    def build_by(self, rules: Rules) -> Format:
+        return JsonFormat(TriggerShape(), rules)

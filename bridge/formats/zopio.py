@@ -1,0 +1,44 @@
+"""
+The body of Zopio's trigger route: `{"event": "user.created", "payload"?: ..}`.
+
+The route itself ignores an `id` and a `delay`; here they count, so that its publishers can have both.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from bridge.formats.fields import Fields
+from bridge.formats.given import Given
+from bridge.formats.options import FormatOptions
+from bridge.formats.shape import EventShape, JsonFormat, Rules
+from bridge.model import Envelope
+from bridge.ports import Format
+
+
+class ZopioShape(EventShape):
+    name: ClassVar[str] = "zopio"
+    needs: ClassVar[str] = "`event` (a string)"
+
+    def matches(self, fields: Fields) -> bool:
+        return isinstance(fields.get("event"), str)
+
+    def read(self, fields: Fields, given: Given) -> Envelope:
+        envelope = Envelope(
+            id=fields.label("id") or "",
+            name=fields.required_label("event"),
+            data=fields.get("payload"),
+            due_at=fields.delay("delay", given.base),
+        )
+        return given.complete(envelope, fields.index)
+
+
+class ZopioSettings(FormatOptions):
+    """The body of Zopio's trigger route: `{event: "name", payload}`."""
+
+    type: Literal["zopio"] = Field(description="Bodies of Zopio's trigger route.")
+
+    def build_by(self, rules: Rules) -> Format:
+        return JsonFormat(ZopioShape(), rules)
