@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from bridge.apis import HttpOptions
 from bridge.errors import ConfigError, Unavailable
-from bridge.model import Accepted, Envelope, Outcome, Rejected, Request, Response, Retryable
+from bridge.model import Accepted, Envelope, Outcome, Rejected, Request, Response, Retryable, Unsent
 from bridge.ports import Api
 from bridge.targets.client import Client
 from bridge.targets.credentials import Credentials
@@ -26,9 +26,6 @@ from bridge.targets.tls import client_context
 log = logging.getLogger(__name__)
 
 ATTEMPT_HEADER: Final = "x-bridge-attempt"
-HELD_OFF: Final = Retryable("not sent: the target is held off", pause=True)
-"""The outcome of an event that was not sent because `HttpTarget.may_send` said no."""
-
 QUICK_WINDOW: Final = 2.0  # seconds after the first try within which another may begin
 QUICK_PAUSES: Final = (0.1, 0.5)  # seconds before the second and the third try, times 0.5 to 1.5
 _PASSING = {502, 503, 504}
@@ -43,7 +40,7 @@ class HttpTarget:
     """
     A Target over HTTP.
 
-    `may_send` is asked right before every request; where it says no, the events come back unsent, as `HELD_OFF`.
+    `may_send` is asked right before every request; where it says no, the events come back as `Unsent`.
     `quick_tries` is asked before a second or third try of one request. `observe` hears of every request.
     """
 
@@ -106,7 +103,7 @@ class HttpTarget:
         """One request for these events. None: send this one again, in a smaller request."""
         async with self._room:
             if not self.may_send():
-                return [HELD_OFF] * len(events)
+                return [Unsent()] * len(events)
             request = self._encode(events)
             if isinstance(request, Request):
                 answer = await self._tries(_stamped(request, events, attempt), len(events))
