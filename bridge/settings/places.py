@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, BeforeValidator, SecretStr
+from pydantic_core import PydanticUndefined
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -40,7 +41,9 @@ def place_of(annotation: Any) -> Place:
     """Read a type as pydantic would."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return place_of(args[0])
+        before = [meta for meta in args[1:] if isinstance(meta, BeforeValidator)]
+        wider = [meta.json_schema_input_type for meta in before if meta.json_schema_input_type is not PydanticUndefined]
+        return _laid_together([place_of(args[0]), *map(place_of, wider)])
     if origin in (Union, types.UnionType):
         return _laid_together([place_of(arg) for arg in args if arg is not type(None)])
     if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -53,7 +56,9 @@ def place_of(annotation: Any) -> Place:
 
 
 def _model(model: type[BaseModel]) -> Place:
-    fields = {name: place_of(info.annotation) for name, info in model.model_fields.items()}
+    fields = {
+        name: place_of(Annotated[info.annotation, None, *info.metadata]) for name, info in model.model_fields.items()
+    }
     kind = model.model_fields.get("type")
     tags = get_args(kind.annotation) if kind and get_origin(kind.annotation) is Literal else ()
     return Place(fields=fields, variants=dict.fromkeys(tags, fields))

@@ -53,7 +53,7 @@ def test_a_stuck_reader_holds_up_nobody_and_the_loss_is_counted(pipe: tuple[int,
     outlet.setFormatter(logging.Formatter("%(message)s %(count)s", defaults={"count": ""}))
     for number in range(2_000):
         outlet.handle(logging.makeLogRecord({"msg": f"{number} " + "x" * 1_000}))
-    assert outlet.dropped > 1_000
+    assert outlet.dropped > 0
     written = lost = 0
     while written + lost < 2_000:
         for line in read_lines(reader, "\n"):
