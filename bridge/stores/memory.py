@@ -81,8 +81,8 @@ class MemoryStore:
 
     async def commit(self, keys: Sequence[bytes], *, ttl: float) -> None:
         done = claims.commit(self._now(), _ms(ttl))
+        self._records.forget(keys)
         for key in keys:
-            self._records.put(key, None)
             self._done.pop(key, None)  # so that it moves to the end
             self._done[key] = done
         self._evict()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bridge.core import claims
 from bridge.core.claims import Cancelled, Claimed, Record, Scheduled, Waiting
-from bridge.model import Answer, Ask, Claim, Schedule
+from bridge.model import Ask, Claim, Schedule
 from bridge.stores.deadlines import Deadlines
 
 
@@ -47,8 +49,8 @@ class Records:
 
     def claim(self, ask: Ask, bid: Claimed, now: int) -> Claim:
         record, answer = claims.claim(self.get(ask.key), ask, bid, now)
-        if answer.answer is Answer.GRANTED:
-            self.put(ask.key, record)
+        if isinstance(record, Claimed):
+            self._claims[ask.key] = record  # ours, or unchanged
         return answer
 
     def renew(self, key: bytes, bid: Claimed, now: int) -> bool:
@@ -72,8 +74,16 @@ class Records:
         live = claims.current(self.get(key), now)
         return isinstance(live, Claimed) and live.owner == owner
 
-    def is_waiting(self, key: bytes) -> bool:
-        return key in self._waiting
+    def waiting_among(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Which of the keys are scheduled or cancelled, whether claimed or not."""
+        return [key for key in keys if key in self._waiting] if self._waiting else []
+
+    def forget(self, keys: Sequence[bytes]) -> None:
+        """Drop the records of keys that are done: a plain loop, since every event passes here."""
+        for open_records in (self._claims, self._waiting):
+            if open_records:
+                for key in keys:
+                    open_records.pop(key, None)
 
     def has_room(self, key: bytes, limit: int) -> bool:
         """Whether a waiting record of the key would be one of at most `limit`."""

@@ -187,14 +187,13 @@ class SqliteStore:
             raise ValueError(f"ttl {ttl:g} s is more than the {self._ttl / 1000:g} s that this store keeps keys for")
         writer = self._running()
         if keys:
-            waiting = [key for key in keys if self._records.is_waiting(key)]
+            waiting = self._records.waiting_among(keys)
             await writer.submit(Entry(keys=keys, forget=waiting), partial(self._committed, keys))
 
     def _committed(self, keys: Sequence[bytes], born: int) -> None:
         self._done.begin(born, self._clock())
         self._done.add(born, keys)
-        for key in keys:
-            self._records.put(key, None)
+        self._records.forget(keys)
 
     async def release(self, keys: Sequence[bytes], *, owner: str) -> None:
         self._running()
