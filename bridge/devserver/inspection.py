@@ -27,12 +27,7 @@ _STREAM_PAUSE_S = 0.1
 _STREAM_BEAT_S = 1.0
 _STREAM_LIMIT = 300
 _RATE_SHOWN = 300
-_PAGE = {
-    "/": ("index.html", "text/html"),
-    "/_/page.css": ("page.css", "text/css"),
-    "/_/page.js": ("page.js", "text/javascript"),
-    "/_/icon.svg": ("icon.svg", "image/svg+xml"),
-}
+_MEDIA = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -56,7 +51,8 @@ def add_routes(app: web.Application, server: DevServer) -> None:
         web.post("/_/faults", api.add_fault),
         web.delete("/_/faults", api.clear_faults),
         web.delete("/_/faults/{id}", api.remove_fault),
-        *(web.get(path, _file(name, media)) for path, (name, media) in _PAGE.items()),
+        web.get("/", page),
+        web.get("/_/page/{name}", page),
         web.route("*", "/_/{path:.*}", _nothing_here),
     ]
     app.add_routes(routes)
@@ -297,12 +293,14 @@ async def _nothing_here(request: web.Request) -> web.Response:  # noqa: ARG001  
     return _json({"error": "nothing here; see the devserver's guide for what is under /_/"}, 404)
 
 
-def _file(name: str, media: str) -> Any:
-    async def read(request: web.Request) -> web.Response:  # noqa: ARG001  the shape of a route
-        body = resources.files("bridge.devserver").joinpath("page", name).read_bytes()
-        return web.Response(body=body, content_type=media, charset="utf-8", headers=_PAGE_HEADERS)
-
-    return read
+async def page(request: web.Request) -> web.Response:
+    """Send one file of the page; there is nothing to build, and nothing is fetched from elsewhere."""
+    name = request.match_info.get("name", "index.html")
+    media = _MEDIA.get(name.rpartition(".")[2])
+    files = {file.name: file for file in resources.files("bridge.devserver").joinpath("page").iterdir()}
+    if media is None or name not in files:
+        return await _nothing_here(request)
+    return web.Response(body=files[name].read_bytes(), content_type=media, charset="utf-8", headers=_PAGE_HEADERS)
 
 
 async def _first_of(changed: asyncio.Event, stopping: asyncio.Event, seconds: float) -> None:
