@@ -1,0 +1,177 @@
+"""Rules that guard the promises: what must never be written, because somewhere it has lost events or told secrets."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from tests.architecture.source import Module, Offence, Rule, Sample, calls_of
+
+RETURNERS = frozenset({"nack", "basic_nack", "reject", "basic_reject"})
+MAY_RETURN = "bridge/sources/rabbitmq"
+"""The one place that gives deliveries back, at shutdown (a module, or a package's name before its slash)."""
+
+DECIDES_RETURN = "bridge/settling.py"
+"""The one place that decides so."""
+
+FORBIDDEN_ARGUMENTS = {
+    ("no_ack", "True"): "the broker would forget a delivery before it is safe",
+    ("allow_redirects", "True"): "a redirect would take keys to another origin",
+    ("trust_env", "True"): "a proxy of the environment would see every event",
+    ("on_return_raises", "False"): "an unroutable publish would pass for a durable one",
+    ("mandatory", "False"): "an unroutable publish would vanish",
+}
+FORBIDDEN_TEXTS = {
+    "x-expires": "the queue would delete itself with what waits in it",
+    "INSERT OR IGNORE": "marks are a log of blocks, not a row a key",
+}
+
+EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+PRIVATE_DETAILS = frozenset(
+    {"body", "data", "payload", "headers", "secret", "secrets", "key", "token", "password", "url"}
+)
+
+
+def one_returner(module: Module) -> Iterator[Offence]:
+    if module.path.startswith(MAY_RETURN):
+        return
+    for called, node in calls_of(module.tree):
+        if called.rpartition(".")[2] in RETURNERS:
+            yield Offence(module.path, node.lineno, f"{called}() counts against delivery limits: only {MAY_RETURN} may")
+
+
+def one_decider(module: Module) -> Iterator[Offence]:
+    if module.path == DECIDES_RETURN or module.path.startswith(("bridge/sources/", "bridge/model.py")):
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "Verdict.RETURN":
+            yield Offence(module.path, node.lineno, f"giving back is decided in {DECIDES_RETURN}")
+
+
+def no_traps(module: Module) -> Iterator[Offence]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute | ast.alias):
+            name = node.attr if isinstance(node, ast.Attribute) else node.name
+            if name == "connect_robust":
+                yield Offence(module.path, node.lineno, f"{name} wedges for ever when a blocked connection drops")
+    for called, node in calls_of(module.tree):
+        if called.endswith(".process"):
+            yield Offence(module.path, node.lineno, f"{called}() settles by leaving a block, and rejects by default")
+        for argument in node.keywords:
+            if why := FORBIDDEN_ARGUMENTS.get((argument.arg or "", ast.unparse(argument.value))):
+                yield Offence(module.path, node.lineno, f"{argument.arg}: {why}")
+
+
+def no_trap_texts(module: Module) -> Iterator[Offence]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for text, why in FORBIDDEN_TEXTS.items():
+                if node.value == text or (" " in text and text in node.value):
+                    yield Offence(module.path, node.lineno, f"{text}: {why}")
+
+
+def _log_calls(module: Module) -> Iterator[ast.Call]:
+    for called, node in calls_of(module.tree):
+        logger, _, level = called.rpartition(".")
+        if logger in {"log", "_log", "logger", "self._log"} and level in LEVELS:
+            yield node
+
+
+def stable_log_events(module: Module) -> Iterator[Offence]:
+    for node in _log_calls(module):
+        if len(node.args) != 1 or not _stable(node.args[0]):
+            yield Offence(module.path, node.lineno, "a log line is one stable snake_case name, its details are `extra`")
+
+
+def _stable(event: ast.expr) -> bool:
+    if isinstance(event, ast.IfExp):
+        return _stable(event.body) and _stable(event.orelse)
+    return isinstance(event, ast.Constant) and EVENT_NAME.fullmatch(str(event.value)) is not None
+
+
+def discreet_logs(module: Module) -> Iterator[Offence]:
+    for node in _log_calls(module):
+        for argument in node.keywords:
+            if argument.arg == "extra" and isinstance(argument.value, ast.Dict):
+                names = {key.value for key in argument.value.keys if isinstance(key, ast.Constant)}
+                if module.part == "devserver":
+                    names.discard("url")  # the address it listens on itself, which holds no password
+                for name in sorted(map(str, names & PRIVATE_DETAILS)):
+                    yield Offence(module.path, node.lineno, f"{name!r} must not stand in a log line")
+
+
+RULES = (
+    Rule(
+        "one place gives deliveries back",
+        one_returner,
+        (
+            Sample("bridge/pipeline.py", "async def f(m):\n    await m.nack(requeue=True)"),
+            Sample("bridge/rabbitmq/a.py", "async def f(c):\n    await c.basic_reject(7, requeue=False)"),
+            Sample("bridge/delays/rabbitmq.py", "async def f(m):\n    await m.reject()"),
+        ),
+        (
+            Sample("bridge/sources/rabbitmq.py", "async def f(c):\n    await c.basic_nack(7, requeue=True)"),
+            Sample("bridge/gate.py", "x.rejected()"),
+        ),
+    ),
+    Rule(
+        "one place decides to give back",
+        one_decider,
+        (Sample("bridge/sending.py", "from bridge.model import Verdict\nx = Verdict.RETURN"),),
+        (
+            Sample("bridge/sending.py", "from bridge.model import Verdict\nx = Verdict.SETTLE"),
+            Sample("bridge/sources/memory.py", "x = verdict is Verdict.RETURN"),
+        ),
+    ),
+    Rule(
+        "known traps are not stepped into",
+        no_traps,
+        (
+            Sample("bridge/rabbitmq/a.py", "import aio_pika\nx = aio_pika.connect_robust"),
+            Sample("bridge/rabbitmq/a.py", "from aio_pika import connect_robust"),
+            Sample("bridge/rabbitmq/a.py", "async def f(m):\n    async with m.process(requeue=True):\n        pass"),
+            Sample("bridge/rabbitmq/a.py", "q.consume(f, no_ack=True)"),
+            Sample("bridge/targets/a.py", "session.post(url, allow_redirects=True)"),
+            Sample("bridge/rabbitmq/a.py", "c.channel(on_return_raises=False)"),
+        ),
+        (
+            Sample("bridge/rabbitmq/a.py", "aio_pika.connect(url)\nc.channel(on_return_raises=True)"),
+            Sample("bridge/targets/a.py", "session.post(url, allow_redirects=False)\nprocess(x)"),
+        ),
+    ),
+    Rule(
+        "known traps are not declared",
+        no_trap_texts,
+        (
+            Sample("bridge/rabbitmq/a.py", "ARGUMENTS = {'x-expires': 60_000}"),
+            Sample("bridge/stores/a.py", "db.execute('INSERT OR IGNORE INTO keys VALUES (?)')"),
+        ),
+        (Sample("bridge/rabbitmq/a.py", '"""Why there is no x-expires here."""\nARGUMENTS = {"x-message-ttl": 1}'),),
+    ),
+    Rule(
+        "log lines have stable names",
+        stable_log_events,
+        (
+            Sample("bridge/gate.py", "log.info(f'opened {x}')"),
+            Sample("bridge/gate.py", "log.warning('Breaker opened')"),
+            Sample("bridge/gate.py", "log.warning('opened', x)"),
+            Sample("bridge/gate.py", "log.error(name)"),
+        ),
+        (
+            Sample("bridge/gate.py", "log.warning('breaker_opened', extra={'reason': x})"),
+            Sample("bridge/gate.py", "log.warning('shut' if shut else 'open')"),
+            Sample("bridge/core/a.py", "import math\nx = math.log(2)"),
+        ),
+    ),
+    Rule(
+        "log lines keep payloads and secrets to themselves",
+        discreet_logs,
+        (
+            Sample("bridge/gate.py", "log.info('sent', extra={'body': x})"),
+            Sample("bridge/gate.py", "log.info('sent', extra={'reason': 1, **more, 'password': x})"),
+        ),
+        (Sample("bridge/gate.py", "log.info('sent', extra={'event_id': x})"),),
+    ),
+)
