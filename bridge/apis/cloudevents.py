@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,7 +9,8 @@ from pydantic import Field
 
 from bridge.apis.answers import classify, for_each
 from bridge.apis.auth import Auth
-from bridge.apis.dialect import JSON_TYPE, Dialect
+from bridge.apis.cloudevent_data import Attribute, attributes_of, content_of, time_of
+from bridge.apis.dialect import Dialect
 from bridge.apis.encoding import dumps, header_value, in_calendar, iso_z
 from bridge.apis.options import ApiSettings, SecretSource
 from bridge.apis.urls import FullUrl
@@ -19,7 +19,6 @@ from bridge.ports import Secrets
 from bridge.units import Size
 
 _TYPES = {"structured": "application/cloudevents+json", "batch": "application/cloudevents-batch+json"}
-_OWN = frozenset({"specversion", "id", "source", "type", "time", "data", "data_base64", "datacontenttype"})
 _MULTI_STATUS = 207
 
 
@@ -65,35 +64,32 @@ class CloudEvents(Dialect):
         auth = {} if self._auth is None else self._auth.headers(secrets)
         if self._mode == "binary":
             (event,) = events
-            return Request("POST", self.url, {**self._headers(event), **auth}, _bytes(event.data))
+            return Request("POST", self.url, {**self._headers(event), **auth}, content_of(event).raw())
         items: list[JsonValue] = [self._structured(event) for event in events]
         body = dumps(items if self._mode == "batch" else items[0])
         return Request("POST", self.url, {"content-type": _TYPES[self._mode], **auth}, body)
 
-    def _attributes(self, event: Envelope) -> dict[str, str | int | bool]:
-        core: dict[str, str | int | bool] = {
+    def _attributes(self, event: Envelope) -> dict[str, Attribute]:
+        core: dict[str, Attribute] = {
             "specversion": "1.0",
             "id": event.id,
             "source": event.source or self._source,
             "type": event.name,
         }
-        if event.ts is not None:
-            core["time"] = iso_z(event.ts)
-        return {**core, **_extensions(event)}
+        time = time_of(event) or (None if event.ts is None else iso_z(event.ts))
+        if time is not None:
+            core["time"] = time
+        return {**core, **attributes_of(event)}
 
     def _headers(self, event: Envelope) -> dict[str, str]:
         attributes = {
             f"ce-{name}": header_value(value if isinstance(value, str) else dumps(value).decode())
             for name, value in self._attributes(event).items()
         }
-        return attributes if event.data is None else {**JSON_TYPE, **attributes}
+        return attributes if event.data is None else {"content-type": _media(event), **attributes}
 
     def _structured(self, event: Envelope) -> dict[str, JsonValue]:
-        item: dict[str, JsonValue] = {**self._attributes(event)}
-        if event.data is not None:
-            item["datacontenttype"] = "application/json"
-            item["data"] = event.data
-        return item
+        return {**self._attributes(event), **content_of(event).fields()}
 
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
         if 200 <= response.status < 300 and response.status != _MULTI_STATUS:  # noqa: PLR2004
@@ -101,15 +97,7 @@ class CloudEvents(Dialect):
         return for_each(classify(response, now), len(events))
 
 
-def _bytes(data: JsonValue) -> bytes:
-    return b"" if data is None else dumps(data)
-
-
-def _extensions(event: Envelope) -> dict[str, str | int | bool]:
-    """Give what the context holds that can be an attribute (CloudEvents 1.0, section 3.1): subject, and extensions."""
-    context = event.context if isinstance(event.context, dict) else {}
-    return {
-        name: value
-        for name, value in context.items()
-        if isinstance(value, str | int | bool) and re.fullmatch(r"[a-z0-9]{1,40}", name) and name not in _OWN
-    }
+def _media(event: Envelope) -> str:
+    """Give the content type; one that no header can carry is the publisher's nonsense."""
+    media = content_of(event).media
+    return media if media.isascii() and media.isprintable() else "application/octet-stream"

@@ -60,7 +60,7 @@ class SecretSource:
 class ApiSettings(Options):
     """The part that the settings of every HTTP API share."""
 
-    http: HttpOptions = Field(HttpOptions(), description="How requests are made.")
+    http: HttpOptions = Field(HttpOptions(), description="Time limits, connections and certificates.")
 
     def secrets(self) -> tuple[SecretSource, ...]:
         """Name the secrets this API needs, for `bridge.targets.credentials`."""

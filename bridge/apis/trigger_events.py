@@ -130,7 +130,7 @@ def _v2_event(event: Envelope) -> dict[str, JsonValue]:
 def _context(event: Envelope) -> dict[str, JsonValue]:
     """Give the context; the `user` and `v` of an event, for which Trigger.dev has no place, ride in it."""
     given: dict[str, JsonValue] = {"user": event.user, "v": event.v}
-    extra = {field: value for field, value in given.items() if value is not None}
+    extra: dict[str, JsonValue] = {field: value for field, value in given.items() if value is not None}
     context: JsonValue = event.context
     if isinstance(context, dict):
         context = {**extra, **context}

@@ -19,20 +19,29 @@ def split_url(url: str) -> SplitResult:
     Raises ValueError, never repeating the address (it may hold a password), on anything else: no host, user and
     password in it, a fragment, characters that an address cannot have, "." or ".." in the path.
     """
-    parts = urlsplit(url)
+    parts, port = _split(url)
     if parts.scheme not in _DEFAULT_PORTS:
         raise ValueError("must begin with http:// or https://")
     if not parts.hostname or not _LITERAL.fullmatch(parts.netloc):
         raise ValueError("needs a host, in ASCII (an international name in its xn-- form)")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user or password; give them as a key or under auth")
-    if parts.port == 0:
+    if port == 0:
         raise ValueError("needs a port from 1 to 65535")
     if "#" in url or not _LITERAL.fullmatch(parts.path + "?" + parts.query):
         raise ValueError("holds a character that must be written as %XX, or a # part")
     if climbs(parts.path):
         raise ValueError('must not hold "." or ".." as a part of the path')
     return parts
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its words repeat the address
+        raise ValueError("is no address: its host or port cannot be read") from None
+    return parts, port
 
 
 def origin_of(url: str) -> str:

@@ -1,0 +1,80 @@
+"""The attributes and the data of an event that came as a CloudEvent, written again as they were."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Literal
+
+from bridge.apis.encoding import dumps
+from bridge.model import Envelope, JsonValue
+
+Attribute = str | int | bool
+
+JSON_MEDIA = "application/json"
+_NAME = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, section 3.1
+_WRITTEN_ELSEWHERE = frozenset({"specversion", "id", "source", "type", "time", "data", "datacontenttype"})
+
+
+def attributes_of(event: Envelope) -> dict[str, Attribute]:
+    """
+    Give the attributes that the event came with, apart from those that have a field of their own.
+
+    `bridge.formats.cloudevents` keeps them in the context. The context of an event that came in another shape is
+    something else and gives none.
+    """
+    return {name: value for name, value in _kept(event).items() if name not in _WRITTEN_ELSEWHERE}
+
+
+def time_of(event: Envelope) -> str | None:
+    """The `time` attribute as it was written, which may be finer than ms."""
+    time = _kept(event).get("time")
+    return time if isinstance(time, str) else None
+
+
+def _kept(event: Envelope) -> dict[str, Attribute]:
+    if event.source is None or not isinstance(event.context, dict):
+        return {}
+    return {
+        name: value for name, value in event.context.items() if isinstance(value, Attribute) and _NAME.fullmatch(name)
+    }
+
+
+@dataclass(slots=True, frozen=True)
+class Content:
+    """Data, its media type, and how it is to be written."""
+
+    data: JsonValue
+    media: str = JSON_MEDIA
+    form: Literal["json", "text", "base64"] = "json"
+
+    def raw(self) -> bytes:
+        """Write the body of a binary request."""
+        if self.data is None:
+            return b""
+        if isinstance(self.data, str) and self.form != "json":
+            return b64decode(self.data) if self.form == "base64" else self.data.encode()
+        return dumps(self.data)
+
+    def fields(self) -> dict[str, JsonValue]:
+        """Write the fields of a structured event."""
+        if self.data is None:
+            return {}
+        return {"datacontenttype": self.media, "data_base64" if self.form == "base64" else "data": self.data}
+
+
+def content_of(event: Envelope) -> Content:
+    """Tell how the data is to be written; as JSON unless it came as text or bytes."""
+    context = event.context if event.source is not None and isinstance(event.context, dict) else {}
+    media = context.get("datacontenttype")
+    if not isinstance(media, str):
+        return Content(event.data)
+    kind = media.partition(";")[0].strip().lower()
+    if context.get("data_base64") is True and isinstance(event.data, str):
+        return Content(event.data, media, "base64")
+    if kind in {JSON_MEDIA, "text/json"} or kind.endswith("+json"):
+        return Content(event.data, media)
+    if kind.startswith("text/") and isinstance(event.data, str):
+        return Content(event.data, media, "text")
+    return Content(event.data)
