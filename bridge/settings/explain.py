@@ -35,7 +35,9 @@ _PROBLEMS = {
 
 def explain(error: ValidationError, stack: Stack, root: Place) -> list[Problem]:
     """Give a problem for each error, in the order of the settings."""
-    return [_explain(detail, stack, root) for detail in error.errors(include_url=False, include_input=False)]
+    details = error.errors(include_url=False, include_input=False)
+    # A default that is made from another field, and that one is wrong: one report is enough.
+    return [_explain(detail, stack, root) for detail in details if detail["type"] != "default_factory_not_called"]
 
 
 def _explain(detail: ErrorDetails, stack: Stack, root: Place) -> Problem:
@@ -43,7 +45,9 @@ def _explain(detail: ErrorDetails, stack: Stack, root: Place) -> Problem:
     context = detail.get("ctx", {})
     match detail["type"]:
         case "missing":
-            problem, cure = "is missing", f"Set it in the file, or as {_variable(trail)}"
+            branch = bool((place := _place(root, trail)) and place.fields)
+            variable = _variable((*trail, "type") if branch else trail)
+            problem, cure = "is missing", f"Set it in the file, or as {variable}{' and so on' if branch else ''}"
         case "union_tag_not_found":
             trail = (*trail, "type")
             problem, cure = "is missing", f"Write {one_of(_quoted(context))}"

@@ -23,17 +23,23 @@ class Problem(ConfigError):
 
 
 class Problems(ConfigError):
-    """All that is wrong, one line each, in the order in which it was written."""
+    """All that is wrong, one line each: first what stands in no file, then line by line."""
 
     def __init__(self, found: Iterable[ConfigError]) -> None:
         """`found` must not be empty."""
-        self.found: Sequence[ConfigError] = tuple(found)
+        self.found: Sequence[ConfigError] = tuple(sorted(found, key=_line))
         first = self.found[0]
         super().__init__(first.field, first.problem, first.cure)
 
     def __str__(self) -> str:
         """Give all lines."""
         return "\n".join(map(str, self.found))
+
+
+def _line(problem: ConfigError) -> int:
+    """Sort by line, and first what stands in no file."""
+    line = getattr(problem, "where", "").rpartition(":")[2]
+    return int(line) if line.isdigit() else 0
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

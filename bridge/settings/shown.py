@@ -1,0 +1,73 @@
+"""The settings as people may see them: complete, with secrets masked and the place where each was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import BaseModel, SecretStr
+
+from bridge.settings.load import Loaded
+from bridge.settings.yamlfile import Trail
+
+MASK = "***"
+
+_COLUMN = 60  # where comments begin
+
+
+def masked(value: object) -> Any:
+    """Give plain values, with every secret masked. Of a broker's URL the user and the host stay."""
+    match value:
+        case BaseModel():
+            return {name: masked(getattr(value, name)) for name in type(value).model_fields}
+        case SecretStr():
+            return _broker_url(value.get_secret_value()) or MASK
+        case Mapping():
+            return {str(key): masked(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [masked(inner) for inner in value]
+        case Enum():
+            return value.value
+        case Path():
+            return str(value)
+    return value
+
+
+def _broker_url(secret: str) -> str | None:
+    """Mask the password only, where that can be told apart for sure."""
+    try:
+        parts = urlsplit(secret)
+        host = f"{parts.hostname or ''}:{parts.port}" if parts.port else parts.hostname or ""
+    except ValueError:
+        return None
+    if parts.scheme not in ("amqp", "amqps") or "@" in parts.path:
+        return None
+    user = f"{parts.username}:{MASK}@" if parts.username else ""
+    return f"{parts.scheme}://{user}{host}{parts.path}"
+
+
+def as_yaml(loaded: Loaded) -> str:
+    """Give all settings as YAML; those that were written somewhere say where."""
+    return "\n".join(_lines(masked(loaded.settings), (), loaded)) + "\n"
+
+
+def _lines(tree: Mapping[str, Any], trail: Trail, loaded: Loaded) -> Iterator[str]:
+    indent = "  " * len(trail)
+    for name, value in tree.items():
+        here = (*trail, name)
+        if isinstance(value, Mapping) and value:
+            yield f"{indent}{name}:"
+            yield from _lines(value, here, loaded)
+        else:
+            line = f"{indent}{name}: {_scalar(value)}"
+            origin = loaded.origin(here)
+            yield f"{line:<{_COLUMN}} # {origin}" if origin else line
+
+
+def _scalar(value: object) -> str:
+    """Write a value as JSON, which is YAML too."""
+    return orjson.dumps(value).decode()
