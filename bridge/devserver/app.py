@@ -10,11 +10,12 @@ from typing import Self
 from aiohttp import web
 
 from bridge.devserver import breakage, inspection
-from bridge.devserver.book import Book, RequestRecord
+from bridge.devserver.book import Book
 from bridge.devserver.dialects import inngest, route
 from bridge.devserver.dialects.webhook import secret_bytes
 from bridge.devserver.faults import ActiveFault, Fault, Faults, Named
 from bridge.devserver.peek import names_in
+from bridge.devserver.records import RequestRecord
 from bridge.devserver.settings import DevServerSettings
 from bridge.devserver.wire import Answer, Call, reply
 from bridge.devserver.world import World

@@ -7,27 +7,20 @@ import math
 import socket
 import struct
 from email.utils import formatdate
-from typing import Protocol
 
 from aiohttp import web
 
-from bridge.devserver.book import RequestRecord
-from bridge.devserver.faults import Fault, Faults
+from bridge.devserver.faults import Fault
+from bridge.devserver.records import RequestRecord
 from bridge.devserver.usual import RATE_LIMIT, usual
 from bridge.devserver.wire import JSON_UTF8, TEXT, Answer, Call, dump
+from bridge.devserver.world import House
 
 _ANSWER_KEPT = 2048
 
 
-class Server(Protocol):
-    """What the acts need of the server."""
-
-    stopping: asyncio.Event
-    faults: Faults
-
-
 async def act(
-    fault: Fault, answer: Answer, call: Call, request: web.Request, record: RequestRecord, server: Server
+    fault: Fault, answer: Answer, call: Call, request: web.Request, record: RequestRecord, server: House
 ) -> web.StreamResponse:
     """Do what the fault says; `answer` is the API's own."""
     wait = fault.latency_ms + fault.jitter_ms * server.faults.random.random()
@@ -54,7 +47,7 @@ def finish(answer: Answer, record: RequestRecord) -> web.Response:
 
 
 async def _drip(
-    fault: Fault, answer: Answer, request: web.Request, record: RequestRecord, server: Server
+    fault: Fault, answer: Answer, request: web.Request, record: RequestRecord, server: House
 ) -> web.StreamResponse:
     finish(answer, record)
     length = {"Content-Length": str(len(answer.body))}

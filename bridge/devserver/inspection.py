@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from importlib import resources
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from bridge.devserver.book import EventRecord, RequestRecord, Tally
-from bridge.devserver.dialects import APIS
-from bridge.devserver.faults import ActiveFault, Fault
-from bridge.devserver.wire import JSON, dump, parse
+from bridge.devserver.faults import Fault
+from bridge.devserver.records import EventRecord, RequestRecord
+from bridge.devserver.show import show_event, show_fault, show_faults, show_request, show_stats
+from bridge.devserver.wire import JSON, dump
+from bridge.devserver.world import House
 
-if TYPE_CHECKING:
-    from bridge.devserver.app import DevServer
-
-_PREVIEW = 160
 _ATTEMPTS_SHOWN = 50
 _STREAM_PAUSE_S = 0.1
+_STREAM_REST_S = 0.5  # under a load that nobody can read along with
 _STREAM_BEAT_S = 1.0
 _STREAM_LIMIT = 300
-_RATE_SHOWN = 300
 _MEDIA = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -37,7 +32,7 @@ _PAGE_HEADERS = {
 }
 
 
-def add_routes(app: web.Application, server: DevServer) -> None:
+def add_routes(app: web.Application, server: House) -> None:
     """Add the page and everything under /_/."""
     api = Inspection(server)
     routes = [
@@ -61,7 +56,7 @@ def add_routes(app: web.Application, server: DevServer) -> None:
 class Inspection:
     """The endpoints; every answer is JSON."""
 
-    def __init__(self, server: DevServer) -> None:
+    def __init__(self, server: House) -> None:
         self._server = server
 
     async def events(self, request: web.Request) -> web.Response:
@@ -128,12 +123,13 @@ class Inspection:
         Takes the filters of `events`. Each message names the records that changed and still match, and the keys of
         those that changed and do not.
         """
+        wanted = Filter(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         changed = asyncio.Event()
         self._server.watchers.add(changed)
         try:
-            await self._follow(Filter(request), changed, response)
+            await self._follow(wanted, changed, response)
         finally:
             self._server.watchers.discard(changed)
         return response
@@ -146,12 +142,12 @@ class Inspection:
             epoch, since, rev = book.epoch, 0 if fresh else rev, book.rev
             message = self._news(wanted, since, fresh=fresh)
             await response.write(b"data: " + dump(message) + b"\n\n")
-            await asyncio.sleep(_STREAM_PAUSE_S)
+            await asyncio.sleep(_STREAM_PAUSE_S if len(message["events"]) < _STREAM_LIMIT else _STREAM_REST_S)
             await _first_of(changed, self._server.stopping, _STREAM_BEAT_S)
 
     def _news(self, wanted: Filter, since: int, *, fresh: bool) -> dict[str, Any]:
         book, events, gone = self._server.book, [], []
-        for event in book.events_since(since, len(book.events)) if fresh else book.events_since(since, 10_000):
+        for event in book.events_since(since, len(book.events)):
             if wanted.takes(event):
                 events.append(show_event(event, whole=False))
                 if len(events) == _STREAM_LIMIT:
@@ -188,77 +184,11 @@ class Filter:
         return any(self._text in word for word in words)
 
 
-def show_event(event: EventRecord, *, whole: bool = True) -> dict[str, Any]:
-    """Show a record; not `whole`: with the beginning of its payload only."""
-    shown: dict[str, Any] = {
-        "key": event.key,
-        "api": event.api,
-        "id": event.id,
-        "name": event.name,
-        "state": event.state,
-        "first_seen": event.first_seen,
-        "last_seen": event.last_seen,
-        "due": event.due,
-        "deliveries": event.deliveries,
-        "duplicates": event.duplicates,
-        "conflicts": event.conflicts,
-        "runs": event.runs,
-    }
-    if not whole:
-        return shown | {"preview": event.payload[:_PREVIEW].decode("utf-8", "replace")}
-    times = {"delivered_at": event.delivered_at, "cancelled_at": event.cancelled_at, "arrivals": event.arrivals}
-    return shown | times | {"refs": event.refs, "details": event.details, "payload": parse(event.payload)}
-
-
-def show_request(entry: RequestRecord) -> dict[str, Any]:
-    """Show a record with its plain fields, and whether the client was told of success."""
-    return {name: value for name, value in asdict(entry).items() if name != "rev"} | {"ok": entry.ok}
-
-
-def show_fault(active: ActiveFault, now: float) -> dict[str, Any]:
-    """Show a fault with what it was asked to do and what it did."""
-    asked = active.fault.model_dump(mode="json", exclude_defaults=True)
-    counts = {"state": active.state(now), "seen": active.seen, "hits": active.hits, "added": active.added}
-    return {"id": active.id, **counts, "fault": asked}
-
-
-def show_faults(server: DevServer) -> list[dict[str, Any]]:
-    now = server.now()
-    return [show_fault(active, now) for active in server.faults.all()]
-
-
-def show_stats(server: DevServer) -> dict[str, Any]:
-    """Count everything since the start or the last reset; `rate` is by second, the latest 300 s."""
-    book, now = server.book, server.now()
-    second = int(now / 1000)
-    rate = [[at, *counts] for at, counts in book.rate.items() if at > second - _RATE_SHOWN]
-    total = _sum(book.tallies.values())
-    return {
-        "now": now,
-        "uptime_ms": now - server.started_at,
-        "total": asdict(total),
-        "apis": {api: asdict(tally) for api, tally in book.tallies.items()},
-        "known_apis": APIS,
-        "scheduled": len(book.waiting),
-        "kept": {"events": len(book.events), "requests": len(book.requests), "evicted": book.evicted},
-        "in_flight": server.in_flight,
-        "rate": rate,
-    }
-
-
 def explain(error: ValidationError) -> str:
     """Name the field and the cure, without the input."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     texts = (": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in problems)
     return "; ".join(texts)
-
-
-def _sum(tallies: Iterable[Tally]) -> Tally:
-    total = Tally()
-    for tally in tallies:
-        for name, count in asdict(tally).items():
-            setattr(total, name, getattr(total, name) + count)
-    return total
 
 
 def _asked_for(entry: RequestRecord, query: Any) -> bool:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from bridge.devserver.book import Arrival
 from bridge.devserver.dialects.webhook import readable
+from bridge.devserver.records import Arrival
 from bridge.devserver.wire import Answer, BadJson, Call, parse, reply
 from bridge.devserver.world import World
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bridge.devserver import gojson
-from bridge.devserver.book import Arrival
+from bridge.devserver.records import Arrival
 from bridge.devserver.wire import JSON, TEXT, Answer, Call, dump, ulid
 from bridge.devserver.world import World
 
@@ -168,13 +168,16 @@ def _store(
     if reason is not None:
         raise gojson.GoError(reason)
     ref = seeded(index) if seeded else ulid(call.now)
+    data = event.get("data")
+    if isinstance(data, dict):
+        data.pop("_inngest", None)  # internal metadata is not let in from outside
     event_id = given or ref
     details = {field: event[field] for field in ("user", "v", "ts") if event.get(field) is not None}
     arrival = Arrival(
         call.api,
         event_id,
         name,
-        event.get("data"),
+        data,
         due=event.get("ts"),
         scope=name,
         run_key=event_id,

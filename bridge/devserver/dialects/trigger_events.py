@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from bridge.devserver import zod
-from bridge.devserver.book import Arrival, EventRecord
+from bridge.devserver.records import Arrival, EventRecord
 from bridge.devserver.wire import PROBLEM, TEXT, Answer, BadJson, Call, iso, parse, reply, ulid
 from bridge.devserver.world import World
 
@@ -133,20 +133,28 @@ def _store_v2(
 ) -> tuple[EventRecord, dict[str, Any]]:
     event_id, scope = event["id"] if "id" in event else ulid(call.now), environment(token)
     stamp = zod.coerced(event["timestamp"]) if "timestamp" in event else call.now
-    details = {"context": event.get("context") or {}, "timestamp": iso(stamp or 0), "deliverAt": iso(due)}
+    details = {"context": _or_empty(event.get("context")), "timestamp": iso(stamp or 0), "deliverAt": iso(due)}
     if options.get("accountId"):
         details["accountId"] = options["accountId"]
-    movable = world.book.find(call.api, event_id, scope)
-    was_due = movable.due if movable is not None and movable.state == "scheduled" else 0
-    arrival = Arrival(call.api, event_id, event["name"], event.get("payload"), due=due, scope=scope, details=details)
+    before = world.book.find(call.api, event_id, scope)
+    movable = before is not None and before.state == "scheduled" and before.due >= call.now + _STILL_MOVABLE_MS
+    arrival = Arrival(
+        call.api, event_id, event["name"], _or_empty(event.get("payload")), due=due, scope=scope, details=details
+    )
     record, known = world.book.accept(arrival, call.now)
-    if known and was_due > call.now + _STILL_MOVABLE_MS:
-        record.details |= details
+    if movable:
+        record.details["deliverAt"] = iso(due)
+        record.details["context"] = event.get("context") or record.details["context"]
         world.book.reschedule(record, event.get("payload"), due, call.now)
     shown = _shown(record)
     if not known:
         shown["deliveredAt"] = None  # the real server delivers after it has answered
     return record, shown
+
+
+def _or_empty(value: Any) -> Any:
+    """The real server stores `{}` for null and for nothing."""
+    return {} if value is None else value
 
 
 def _due_v2(options: Any, now: float) -> float:

@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from bridge.devserver import zod
-from bridge.devserver.book import DAY_MS, Arrival, EventRecord
+from bridge.devserver.book import DAY_MS
 from bridge.devserver.dialects.trigger_events import environment, no_authorization
+from bridge.devserver.records import Arrival, EventRecord
 from bridge.devserver.wire import Answer, BadJson, Call, parse, reply, ulid
 from bridge.devserver.world import World
 
@@ -23,6 +24,15 @@ MAX_BATCH_BYTES = 1_000_000
 MAX_BATCH = 500
 _MAX_KEY = 2048
 _MAX_TAG = 128
+_KEY_TOO_LONG = {
+    "code": "too_big",
+    "maximum": _MAX_KEY,
+    "type": "string",
+    "inclusive": True,
+    "exact": False,
+    "message": f"String must contain at most {_MAX_KEY} character(s)",
+    "path": ["idempotency-key"],
+}
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "hr": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
 _DURATION = re.compile(r"(?:\d+(?:w|d|hr|h|m|s))+")
 _PART = re.compile(r"(\d+)(w|d|hr|h|m|s)")
@@ -37,12 +47,12 @@ def answer(call: Call, world: World) -> Answer:
     problem = _problem(body, "")
     if problem:
         return reply({"error": f"Validation error: {problem}"}, 400)
+    if len(call.headers.get("idempotency-key", "")) > _MAX_KEY:
+        return reply({"error": "Headers Error", "details": [_KEY_TOO_LONG]}, 400)
     options = dict(body.get("options") or {})
     for header, option in (("idempotency-key", "idempotencyKey"), ("idempotency-key-ttl", "idempotencyKeyTTL")):
         if header in call.headers:
             options[option] = call.headers[header]
-    if len(options.get("idempotencyKey") or "") > _MAX_KEY:
-        return reply({"error": "Headers Error", "details": ["idempotency-key is over 2048 characters"]}, 400)
     task = unquote(call.params["task"])
     poison = world.faults.poison(call, task, options.get("idempotencyKey"))
     if poison is not None:

@@ -14,7 +14,7 @@ import hmac
 from typing import Any
 from urllib.parse import unquote
 
-from bridge.devserver.book import Arrival
+from bridge.devserver.records import Arrival
 from bridge.devserver.wire import Answer, BadJson, Call, parse, reply, ulid
 from bridge.devserver.world import World
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.devserver.book import Arrival
+from bridge.devserver.records import Arrival
 from bridge.devserver.wire import JSON, Answer, BadJson, Call, iso, parse, reply, ulid
 from bridge.devserver.world import World
 

@@ -8,7 +8,7 @@ import { draw, events, headings, requests, take, tick } from "./rows.js";
 import { nothing, welcome } from "./start.js";
 import { sync } from "./when.js";
 
-const page = { kind: "events", selected: null, panel: null, stats: null, faults: [], stream: null };
+const page = { kind: "events", selected: null, panel: null, shown: null, stats: null, faults: [], stream: null };
 
 // The stream
 
@@ -36,7 +36,12 @@ function receive(message) {
   figures(message.stats, nextDue());
   showFaults(message.faults);
   redraw();
-  if (page.panel === "event" && message.events.some((event) => `events:${event.key}` === page.selected)) openEvent(page.selected);
+  if (page.panel === "event" && concerns(message)) openEvent(page.selected);
+}
+
+function concerns(message) {
+  return message.events.some((event) => `events:${event.key}` === page.selected)
+    || message.requests.some((request) => request.api === page.shown?.api && request.ids.includes(page.shown.id));
 }
 
 function nextDue() {
@@ -101,7 +106,9 @@ function open(key, given) {
 async function openEvent(key) {
   try {
     const found = await call("GET", `/_/event?key=${encodeURIComponent(key.slice(7))}`);
-    if (page.selected === key) panel("event", eventPanel(found, close, open));
+    if (page.selected !== key) return;
+    page.shown = found.event;
+    panel("event", eventPanel(found, close, open));
   } catch (problem) {
     toast(problem.message);
   }
