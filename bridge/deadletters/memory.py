@@ -1,0 +1,39 @@
+"""Dead letters within this process, for tests and for trying things out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bridge.model import Burial
+
+
+class MemoryDeadLettersSettings(BaseModel):
+    """Dead letters in memory. They are gone when the process ends, and the oldest go first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    type: Literal["memory"] = Field(description="Keep dead letters in this process; for trying things out.")
+    keep: int = Field(10_000, ge=1, description="How many are kept.")
+
+    def build(self, route: str, source: object = None) -> MemoryDeadLetters:  # noqa: ARG002  it has no broker to share
+        return MemoryDeadLetters(keep=self.keep)
+
+
+class MemoryDeadLetters:
+    """Keeps the last `keep` burials."""
+
+    def __init__(self, *, keep: int = 10_000) -> None:
+        self.buried: deque[Burial] = deque(maxlen=keep)
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def bury(self, items: Sequence[Burial]) -> None:
+        self.buried.extend(items)
