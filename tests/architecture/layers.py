@@ -11,13 +11,18 @@ from tests.architecture.source import Import, Module, Offence, Rule, Sample, cal
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__version__", "model", "errors", "ports", "units"}),
     frozenset({"core", "formats", "apis"}),
-    frozenset({"sources", "stores", "delays", "deadletters", "targets", "rabbitmq", "reconnecting"}),
+    frozenset({"sources", "stores", "delays", "deadletters", "targets", "memory", "rabbitmq", "reconnecting"}),
     frozenset({"pipeline", "gate", "intake", "parking", "sending", "settling", "unpacking", "route"}),
     frozenset({"settings", "telemetry", "devserver", "routes", "app", "cli"}),
 )
 """L0 to L4; every module and package of `bridge` has its place here."""
 
-SHARED = {"core": frozenset[str](), "reconnecting": frozenset({"rabbitmq"}), "rabbitmq": frozenset({"reconnecting"})}
+SHARED = {
+    "core": frozenset[str](),
+    "memory": frozenset({"rabbitmq", "reconnecting"}),
+    "rabbitmq": frozenset({"memory", "reconnecting"}),
+    "reconnecting": frozenset({"memory", "rabbitmq"}),
+}
 """What neighbours of the same layer may import all the same, except those named behind it."""
 
 STRANGERS = frozenset({1, 2})
