@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -21,7 +22,7 @@ from bridge.settings.layers import Stack, from_document
 from bridge.settings.places import Place, place_of
 from bridge.settings.problems import Problem, Problems
 from bridge.settings.texts import CONFIG, DEFAULT_SECRETS_DIR, SECRETS_DIR, Reader
-from bridge.settings.tree import Route, Settings
+from bridge.settings.tree import DEFAULT, Route, Settings
 from bridge.settings.yamlfile import Trail, read
 
 DEFAULT_FILE = Path("event-bridge.yaml")
@@ -37,9 +38,12 @@ class Loaded:
 
     def origin(self, trail: Trail) -> str:
         """Where the value at this place of `settings` was written; "" for a default."""
-        if "routes" not in self.stack.tree and trail[:2] == ("routes", "default"):
-            trail = trail[2:]
-        return self.stack.origins.get(trail, "")
+        flat = "routes" not in self.stack.tree and trail[:2] == ("routes", DEFAULT)
+        return self.stack.origins.get(trail[2:] if flat else trail, "")
+
+    def located(self, error: ConfigError) -> Problem:
+        """Say where the setting stands that an error of a later moment is about."""
+        return located(error, self.stack)
 
 
 def load(*, file: Path | None, environment: Mapping[str, str], assignments: Sequence[str] = ()) -> Loaded:
@@ -93,18 +97,22 @@ def _validated(stack: Stack, root: Place, problems: list[ConfigError]) -> Settin
     except ValidationError as error:
         problems += explain(error, stack, root)
         return None
-    flat = "routes" not in stack.tree
-    for found in review(settings):
-        field = found.field.removeprefix("routes.default.") if flat else found.field
-        problems.append(Problem(field, found.problem, found.cure, where=stack.where(tuple(field.split(".")))))
+    problems += [located(found, stack) for found in review(settings)]
     return settings
+
+
+def located(error: ConfigError, stack: Stack) -> Problem:
+    """Name the field as it was written, flat or not, and its place."""
+    field = error.field if "routes" in stack.tree else error.field.removeprefix(f"routes.{DEFAULT}.")
+    return Problem(field, error.problem, error.cure, where=stack.where(tuple(field.split("."))))
 
 
 def secrets_of(model: object) -> set[str]:
     """Collect every secret value in the settings, to keep them out of the logs."""
     match model:
         case SecretStr():
-            return {model.get_secret_value()}
+            secret = model.get_secret_value()
+            return {secret, _password_of(secret)} - {""}
         case BaseModel():
             return {secret for name in type(model).model_fields for secret in secrets_of(getattr(model, name))}
         case Mapping():
@@ -112,3 +120,10 @@ def secrets_of(model: object) -> set[str]:
         case list() | tuple():
             return {secret for value in model for secret in secrets_of(value)}
     return set()
+
+
+def _password_of(url: str) -> str:
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -13,28 +14,26 @@ from pydantic import BaseModel, SecretStr
 
 from bridge.settings.load import Loaded
 from bridge.settings.yamlfile import Trail
+from bridge.telemetry.redaction import MASK, redact
 
-MASK = "***"
-
+_TELLING = re.compile(r"(?i)key|token|secret|password|auth|cookie|signature")  # names of headers that hold secrets
+_PLAIN = re.compile(r"[A-Za-z_][\w-]*")
 _COLUMN = 60  # where comments begin
 
 
 def masked(value: object) -> Any:
     """Give plain values, with every secret masked. Of a broker's URL the user and the host stay."""
-    match value:
-        case BaseModel():
-            return {name: masked(getattr(value, name)) for name in type(value).model_fields}
-        case SecretStr():
-            return _broker_url(value.get_secret_value()) or MASK
-        case Mapping():
-            return {str(key): masked(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [masked(inner) for inner in value]
-        case Enum():
-            return value.value
-        case Path():
-            return str(value)
-    return value
+    if isinstance(value, BaseModel):
+        return {name: masked(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(key): MASK if _TELLING.search(str(key)) else masked(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner) for inner in value]
+    if isinstance(value, SecretStr):
+        return _broker_url(value.get_secret_value()) or MASK
+    if isinstance(value, Enum):
+        return value.value
+    return redact(str(value)) if isinstance(value, str | Path) else value
 
 
 def _broker_url(secret: str) -> str | None:
@@ -58,12 +57,12 @@ def as_yaml(loaded: Loaded) -> str:
 def _lines(tree: Mapping[str, Any], trail: Trail, loaded: Loaded) -> Iterator[str]:
     indent = "  " * len(trail)
     for name, value in tree.items():
-        here = (*trail, name)
+        here, key = (*trail, name), name if _PLAIN.fullmatch(name) else _scalar(name)
         if isinstance(value, Mapping) and value:
-            yield f"{indent}{name}:"
+            yield f"{indent}{key}:"
             yield from _lines(value, here, loaded)
         else:
-            line = f"{indent}{name}: {_scalar(value)}"
+            line = f"{indent}{key}: {_scalar(value)}"
             origin = loaded.origin(here)
             yield f"{line:<{_COLUMN}} # {origin}" if origin else line
 

@@ -1,0 +1,141 @@
+"""
+The command line: `event-bridge run | check | publish | schema | devserver`.
+
+Only argparse is imported here, so that `--help` and a mistyped option answer at once; each command imports its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bridge import __version__
+from bridge.errors import ConfigError
+
+OK, FAULT, CONFIG = 0, 1, 78
+"""Exit codes: done; something went wrong while running; a person must change the settings (EX_CONFIG)."""
+
+SHAPES = ("trigger", "trigger-v2", "sendevent", "zopio", "inngest", "cloudevents", "raw")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments say and return the exit code."""
+    options = parser().parse_args(arguments)
+    command = importlib.import_module(f"bridge.cli.{options.command}")
+    try:
+        return int(command.main(options))
+    except ConfigError as error:
+        report(error)
+        return CONFIG
+    except BrokenPipeError:
+        # Whoever read our output has left, as `| head` does. Nothing may be flushed into the pipe again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
+    except KeyboardInterrupt:
+        return 130
+
+
+def report(error: ConfigError) -> None:
+    """Show what is wrong with the settings, one problem a line."""
+    lines = str(error).splitlines()
+    count = "one problem" if len(lines) == 1 else f"{len(lines)} problems"
+    print(f"event-bridge: {count} in the settings", *(f"  {line}" for line in lines), sep="\n", file=sys.stderr)  # noqa: T201
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="event-bridge",
+        description="Takes events off RabbitMQ and hands each to an event HTTP API, once, on time, whatever breaks.",
+        epilog="Exit codes: 0 done, 1 fault, 78 settings. Settings: docs/configuration.md.",
+    )
+    top.add_argument("--version", action="version", version=f"event-bridge {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    settings = _settings_options()
+    _add(commands, "run", "run the bridge until SIGTERM or SIGINT", parents=[settings])
+    _check(_add(commands, "check", "check the settings, without side effects", parents=[settings]))
+    _publish(_add(commands, "publish", "publish events to a route's source", parents=[settings]))
+    _schema(_add(commands, "schema", "print the JSON schema of the settings"))
+    _devserver(_add(commands, "devserver", "run a local event API for development"))
+    return top
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    purpose: str,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> argparse.ArgumentParser:
+    description = f"{purpose[0].upper()}{purpose[1:]}."
+    return commands.add_parser(name, help=purpose, description=description, parents=list(parents))
+
+
+def _settings_options() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    group = common.add_argument_group("settings")
+    group.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML file (default: $BRIDGE_CONFIG, else ./event-bridge.yaml)",
+    )
+    group.add_argument(
+        "--set",
+        dest="assignments",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="override one setting, such as source.queue=orders; may be repeated",
+    )
+    return common
+
+
+def _check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--connect", action="store_true", help="also reach the broker, the store and the target")
+    command.add_argument("--json", action="store_true", help="write the result as JSON")
+
+
+def _publish(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--route", metavar="NAME", help="the route whose source gets them (default: the only one)")
+    command.add_argument(
+        "--shape", choices=SHAPES, default="trigger", help="the shape of the envelope (default: trigger)"
+    )
+    command.add_argument("--name", required=True, help="the event's name, such as user.created")
+    command.add_argument("--data", default="{}", metavar="JSON", help="the payload; @FILE reads a file, - reads stdin")
+    command.add_argument("--id", help="the event's id (default: a random one); with --count, -1, -2 ... is added")
+    command.add_argument("--delay", metavar="TIME", help="deliver that much later, such as 30s or 1h30m")
+    command.add_argument("--count", type=int, default=1, metavar="N", help="how many to publish (default: 1)")
+
+
+def _schema(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--markdown", action="store_true", help="print the reference page instead")
+
+
+def _devserver(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    command.add_argument("--port", type=int, default=8288, help="port to listen on, 0 for a free one (default: 8288)")
+    command.add_argument(
+        "--key", dest="keys", action="append", default=[], help="accept only this key; may be repeated"
+    )
+    command.add_argument(
+        "--webhook-secret",
+        dest="webhook_secrets",
+        action="append",
+        default=[],
+        metavar="whsec_...",
+        help="check the signatures of webhooks with it; may be repeated",
+    )
+    command.add_argument(
+        "--fault",
+        dest="faults",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help='misbehave on purpose, such as "status=503,rate=0.2"; may be repeated',
+    )
+    command.add_argument("--seed", type=int, help="repeat the same dice in rates and jitters")
