@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -50,7 +49,8 @@ class Probe:
 
     async def open(self) -> None:
         """Listen. Raises ConfigError when the address cannot be had."""
-        app = web.Application(middlewares=[_one_answer])
+        app = web.Application()
+        app.on_response_prepare.append(_last_answer)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
@@ -123,13 +123,7 @@ def _answer(name: str, ask: Reasons) -> web.Response:
     return web.json_response({name: not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
 
-@web.middleware
-async def _one_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _last_answer(_: web.Request, response: web.StreamResponse) -> None:
     """Close the connection behind each answer: scrapes are rare, and idle connections would use up the few."""
-    try:
-        response = await handler(request)
-    except web.HTTPException as refusal:
-        response = web.json_response({"error": refusal.reason}, status=refusal.status)
-    response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+    response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Connection": "close"})
     response.force_close()
-    return response
