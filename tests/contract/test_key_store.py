@@ -1,0 +1,35 @@
+"""The key store contract, over every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bridge.ports import KeyStore
+from bridge.stores.memory import MemoryStore
+from bridge.stores.sqlite import SqliteStore
+from tests.contract.key_store import TTL, FakeClock, KeyStoreContract
+
+
+class TestMemoryStore(KeyStoreContract):
+    @pytest.fixture
+    async def store(self, clock: FakeClock) -> AsyncIterator[KeyStore]:
+        store = MemoryStore(clock=clock)
+        await store.open()
+        yield store
+        await store.close()
+
+
+class TestSqliteStore(KeyStoreContract):
+    @pytest.fixture
+    async def store(self, clock: FakeClock, tmp_path: Path) -> AsyncIterator[KeyStore]:
+        store = SqliteStore(tmp_path / "keys.db", ttl=TTL, clock=clock)
+        await store.open()
+        yield store
+        await store.close()
+
+    async def settle_down(self, store: KeyStore) -> None:
+        assert isinstance(store, SqliteStore)
+        store.tick()

@@ -1,0 +1,154 @@
+"""Random histories: every store answers as a dict of records that the pure functions change."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bridge.core import claims
+from bridge.core.claims import Claimed, Done, Record, Scheduled, Waiting
+from bridge.model import Ask, Schedule, Stage
+from bridge.stores.memory import MemoryStore
+from bridge.stores.sqlite import SqliteStore
+from tests.contract.key_store import LEASE, TTL, FakeClock
+
+T = TypeVar("T")
+
+KEYS = [bytes([number]) * 16 for number in (0, 1, 255)]
+keys = st.lists(st.sampled_from(KEYS), max_size=4)
+owners = st.sampled_from(["me", "you"])
+gens = st.integers(0, 3)
+# Either so short that no key expires in a history, or so long that every store has forgotten every key.
+pauses = st.sampled_from([1.0, LEASE / 2, LEASE, 2 * TTL])
+
+
+class Histories(RuleBasedStateMachine):
+    """Subclasses say which store, in `make`."""
+
+    survives = False  # whether the store comes back from a restart with what it knew
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = Path(tempfile.mkdtemp())
+        self.clock = FakeClock()
+        self.records: dict[bytes, Record | None] = dict.fromkeys(KEYS)
+        self.written: dict[bytes, Waiting] = {}  # what a restart finds of keys that are not done
+        self.store = self.make()
+        self.run(self.store.open())
+
+    def make(self) -> MemoryStore | SqliteStore:
+        raise NotImplementedError
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def teardown(self) -> None:
+        self.run(self.store.close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+        shutil.rmtree(self.folder)
+
+    @rule(keys=keys, stage=st.sampled_from(Stage), gen=gens, owner=owners)
+    def claim(self, keys: list[bytes], stage: Stage, gen: int, owner: str) -> None:
+        asks = [Ask(key, stage, gen) for key in keys]
+        expected = []
+        for ask in asks:
+            bid = Claimed(owner, self.clock.now + round(LEASE * 1000))
+            self.records[ask.key], answer = claims.claim(self.records[ask.key], ask, bid, self.clock.now)
+            expected.append(answer)
+        assert self.run(self.store.claim(asks, owner=owner, lease=LEASE)) == expected
+
+    @rule(keys=keys, owner=owners)
+    def renew(self, keys: list[bytes], owner: str) -> None:
+        expected = []
+        for key in keys:
+            bid = Claimed(owner, self.clock.now + round(LEASE * 1000))
+            self.records[key], kept = claims.renew(self.records[key], bid, self.clock.now)
+            expected.append(kept)
+        assert self.run(self.store.renew(keys, owner=owner, lease=LEASE)) == expected
+
+    @rule(keys=keys)
+    def commit(self, keys: list[bytes]) -> None:
+        for key in keys:
+            self.records[key] = claims.commit(self.clock.now, round(TTL * 1000))
+            self.written.pop(key, None)
+        self.run(self.store.commit(keys, ttl=TTL))
+
+    @rule(keys=keys, owner=owners)
+    def release(self, keys: list[bytes], owner: str) -> None:
+        for key in keys:
+            self.records[key] = claims.release(self.records[key], owner, self.clock.now)
+        self.run(self.store.release(keys, owner=owner))
+
+    @rule(keys=keys, gen=gens, delay=st.sampled_from([-10, 0, 600]), owner=owners)
+    def schedule(self, keys: list[bytes], gen: int, delay: int, owner: str) -> None:
+        items = [Schedule(key, gen, self.clock.now + delay * 1000) for key in keys]
+        for item in items:
+            after = claims.schedule(self.records[item.key], item, owner, round(TTL * 1000), self.clock.now)
+            if after:
+                self.records[item.key] = self.written[item.key] = after
+        self.run(self.store.schedule(items, owner=owner, ttl=TTL))
+
+    @rule(key=st.sampled_from(KEYS))
+    def cancel(self, key: bytes) -> None:
+        after = claims.cancel(self.records[key], round(TTL * 1000), self.clock.now)
+        if after:
+            self.records[key] = self.written[key] = after
+        assert self.run(self.store.cancel(key, ttl=TTL)) is bool(after)
+
+    @rule(pause=pauses)
+    def time_passes(self, pause: float) -> None:
+        self.clock.advance(pause)
+        self.run(self.settle_down())
+
+    @precondition(lambda self: self.survives)
+    @rule()
+    def restart(self) -> None:
+        for key, record in self.records.items():
+            if not isinstance(record, Done):
+                self.records[key] = self.written.get(key)
+        self.run(self.store.close())
+        self.store = self.make()
+        self.run(self.store.open())
+
+    async def settle_down(self) -> None:
+        """What the store does by itself every second."""
+
+    @invariant()
+    def the_numbers_agree(self) -> None:
+        live = [claims.current(record, self.clock.now) for record in self.records.values()]
+        assert self.store.stats().keys >= sum(isinstance(record, Done) for record in live)
+        assert self.store.stats().scheduled >= sum(isinstance(record, Scheduled) for record in live)
+
+
+class MemoryHistories(Histories):
+    def make(self) -> MemoryStore:
+        return MemoryStore(clock=self.clock)
+
+
+class SqliteHistories(Histories):
+    survives = True
+
+    def make(self) -> SqliteStore:
+        return SqliteStore(self.folder / "keys.db", ttl=TTL, clock=self.clock)
+
+    async def settle_down(self) -> None:
+        assert isinstance(self.store, SqliteStore)
+        self.store.tick()
+
+
+TestMemoryHistories = MemoryHistories.TestCase
+TestMemoryHistories.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestSqliteHistories = SqliteHistories.TestCase
+TestSqliteHistories.settings = settings(
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
