@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bridge.core.iso8601 import parse_time
-from bridge.core.kinds import kind_of
+from bridge.core.kinds import kind_of, place
 from bridge.errors import PoisonError
 from bridge.formats.fields import Fields, check_text
 from bridge.formats.given import Given
@@ -114,9 +114,9 @@ def _in_headers(headers: Mapping[str, object]) -> dict[str, JsonValue] | None:
     attributes: dict[str, JsonValue] = {}
     for name, value in headers.items():
         if (found := _PREFIX.fullmatch(name)) and value is not None:
-            key, text = found[1].lower(), header_text(value, f"headers.{name}")
+            key, text = found[1].lower(), header_text(value, place("headers", name))
             if attributes.setdefault(key, text) != text:
-                raise PoisonError(f"headers.{name}", "is given twice, with different values")
+                raise PoisonError(place("headers", name), "is given twice, with different values")
     return attributes if "specversion" in attributes else None
 
 

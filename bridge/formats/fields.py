@@ -81,14 +81,16 @@ class Fields:
     def label(self, key: str) -> str | None:
         """Read an id: text with the limits of `check_label`."""
         value = self.text(key)
-        return None if value is None else check_label(value, self.path(key))
+        if value is None or (value.isprintable() and 0 < len(value) <= LONGEST):  # what nearly all are, cheaply
+            return value
+        return check_label(value, self.path(key))
 
     def required_label(self, key: str) -> str:
         """Read a name, or an id that must be there."""
-        value = self.text(key)
+        value = self.label(key)
         if value is None:
             raise PoisonError(self.path(key), "is missing")
-        return check_label(value, self.path(key))
+        return value
 
     def record(self, key: str) -> dict[str, JsonValue] | None:
         """Read an object as a plain value."""
@@ -100,7 +102,13 @@ class Fields:
     def child(self, key: str) -> Fields | None:
         """Read an object to go on reading in."""
         value = self._members.get(key)
-        return None if value is None else Fields(value, self.path(key), self.index)
+        return None if value is None else Fields(value, f"{self.at}.{key}" if self.at else key, self.index)
+
+    def required_child(self, key: str) -> Fields:
+        value = self.child(key)
+        if value is None:
+            raise PoisonError(self.path(key), "is missing")
+        return value
 
     def moment(self, key: str) -> int | None:
         """Read when something happened: ISO 8601 text or epoch ms. Unlike a due time, it may lie before 1970."""

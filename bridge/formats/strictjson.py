@@ -141,18 +141,17 @@ def _load_exactly(body: bytes) -> tuple[JsonValue, bool]:
 
 def _check_depth(value: JsonValue, max_depth: int) -> None:
     """Go down level by level, so that the time is that of reading and nothing recurses."""
-    level: list[JsonValue] = [value]
-    for _ in range(max_depth + 1):
-        level = [child for parent in level for child in _children(parent)]
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(max_depth):
+        level = [
+            child
+            for parent in level
+            for child in (parent if isinstance(parent, list) else parent.values())
+            if isinstance(child, (dict, list))
+        ]
         if not level:
             return
     raise PoisonError("body", f"is nested deeper than {max_depth} levels")
-
-
-def _children(value: JsonValue) -> Iterable[JsonValue]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _steps(value: JsonValue) -> Iterable[tuple[str | int, JsonValue]]:

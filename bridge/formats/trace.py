@@ -9,15 +9,16 @@ _PARENT = re.compile(r"([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}
 _LONGEST_PARENT = 256  # version 00 has 55 characters; later versions may add to it
 _LONGEST_STATE = 512  # characters that must at least be passed on (section 3.3.1.5)
 _STATE = re.compile(r"[ -~\t]+")
-_NONE: Mapping[str, str] = {}
 
 
 def trace_of(parent: object, state: object) -> Mapping[str, str]:
     """Keep a valid `traceparent`, and a printable `tracestate` beside it; else nothing. Bytes are read as ASCII."""
+    if parent is None:
+        return {}
     parent = _ascii(parent)
     found = _PARENT.fullmatch(parent) if len(parent) <= _LONGEST_PARENT else None
     if not found or found[1] == "ff" or (found[1] == "00" and found[2] is not None):
-        return _NONE
+        return {}
     state = _ascii(state)
     if len(state) > _LONGEST_STATE or not _STATE.fullmatch(state):
         return {"traceparent": parent}

@@ -36,11 +36,10 @@ class TriggerShape(EventShape):
         return isinstance(fields.get("event"), dict) or isinstance(fields.get("events"), list)
 
     def read(self, fields: Fields, given: Given) -> Envelope:
-        fields.required("event")
-        event = Fields(fields.get("event"), fields.path("event"), fields.index)
+        event = fields.required_child("event")
         options = _Options.read(fields, given)
         if _is_v1(fields, event):
-            fields.required("id")
+            fields.required_label("id")
             event.required("payload")
         return _event(event, options, fields, given)
 
