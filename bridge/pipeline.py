@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -187,20 +188,28 @@ class Pipeline:
             await self._sending.send(ledger, owner)
 
     async def _claim(self, ledger: Ledger, owner: str, asks: Sequence[Ask]) -> None:
-        store, lease = self._parts.store, self._limits.lease
-        limit = 0.0 if self._limits.bypass_store else self._limits.max_hold
+        store, limits = self._parts.store, self._limits
         try:
-            claims = await self._intake.insist("store", lambda: store.claim(asks, owner=owner, lease=lease), limit)
+            if limits.bypass_store:
+                claims = await store.claim(asks, owner=owner, lease=limits.lease)
+            else:
+                claim = partial(store.claim, asks, owner=owner, lease=limits.lease)
+                claims = await self._intake.insist("store", claim, limits.max_hold)
         except Unavailable as error:
-            if self._limits.bypass_store:
-                self._tally.store_bypassed += len(asks)
-                ledger.unclaimed()
-                return
-            until = self._clock() + int(self._limits.max_hold * 1000)
-            for slot in ledger.undecided:
-                ledger.defer(slot, until, f"key store: {error}")
+            self._go_without_claims(ledger, len(asks), error)
+        else:
+            ledger.claimed(claims, self._clock(), self._parking.room_for(ledger.open))
+
+    def _go_without_claims(self, ledger: Ledger, asks: int, error: Unavailable) -> None:
+        """The store is down for longer than anyone waits: send all the same, or hold everything; as configured."""
+        if self._limits.bypass_store:
+            log.warning("store_bypassed", extra={"events": asks, "reason": str(error)})
+            self._tally.store_bypassed += asks
+            ledger.unclaimed()
             return
-        ledger.claimed(claims, self._clock(), self._parking.room_for(ledger.open))
+        until = self._clock() + int(self._limits.max_hold * 1000)
+        for slot in ledger.undecided:
+            ledger.defer(slot, until, f"key store: {error}")
 
     def _target_changed(self, shut: bool) -> None:  # noqa: FBT001  the gate's callback
         if shut != self._target_shut:

@@ -120,18 +120,14 @@ class Settling:
             if isinstance(ending.act, Park):
                 self.tally.events[Result.PARKED] += 1
                 self.parking.park(slot, ending.act.until)
-                for twin in slot.twins:
-                    ledger.close(twin)
-                continue
-            closed += self._leave(slot, ending.result, ledger)
+            else:
+                closed += self._leave(slot, ending.result)
         await self._settle(closed)
 
-    def _leave(self, slot: Slot, result: Result, ledger: Ledger | None = None) -> list[Carrier]:
+    def _leave(self, slot: Slot, result: Result) -> list[Carrier]:
         """Take a slot and its twins off their carriers; the carriers that are complete by that."""
         closed: list[Carrier] = []
         for member in (slot, *slot.twins):
-            if ledger is not None and member in ledger.open:
-                ledger.close(member)
             returned = result is Result.RETURNED
             self.tally.events[result if returned or member is slot else Result.DUPLICATE] += 1
             carrier = member.carrier

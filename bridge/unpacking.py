@@ -135,7 +135,8 @@ class Unpacker:
 
     def _conflicts(self, slot: Slot) -> bool:
         """Whether the slot is to be buried for its id; otherwise a conflict is counted and logged here."""
-        if not self.fingerprints.differs(slot.key, crc32(self.seal(replace(slot.event, due_at=None, trace={})))):
+        payload = Envelope(id="", name=slot.event.name, data=slot.event.data)
+        if not self.fingerprints.differs(slot.key, crc32(self.seal(payload))):
             return False
         self.tally.conflicts += 1
         log.warning("id_conflict", extra={"event_id": slot.event.id, "event_name": slot.event.name})

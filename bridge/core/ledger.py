@@ -72,8 +72,10 @@ class Ledger:
         return self.undecided
 
     def close(self, slot: Slot) -> None:
-        """Strike the slot out: it was settled, parked or returned."""
+        """Strike the slot and its twins out: they were settled, parked or returned."""
         del self.open[slot]
+        for twin in slot.twins:
+            self.open.pop(twin, None)  # a slot that was parked brings its twins back unentered
         self.claimed_keys.pop(slot.key, None)
 
     @property

@@ -1,0 +1,150 @@
+"""
+Puts a process together from its settings, runs it, and takes it apart again.
+
+Everything is built before anything is opened, so a wrong configuration never touches a broker. What cannot be reached
+at the start is waited for, like at any later time. Closing goes in the reverse order of opening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+
+from bridge.errors import Unavailable
+from bridge.ports import Resource
+from bridge.routes import Route, build_route
+from bridge.settings.tree import Settings
+from bridge.telemetry.metrics import BridgeCollector, registry
+from bridge.telemetry.probe import Probe
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT, LAST_WAIT = 0.5, 30.0  # seconds between tries to reach something at the start
+LAG_INTERVAL = 1.0  # seconds
+LAG_ALARM = 30.0  # seconds the event loop may hang before /livez says so
+
+
+class App:
+    """One process: a store, its routes, and the admin port."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Build everything, open nothing. Raises ConfigError."""
+        self._settings = settings
+        self.store = settings.store.build()
+        self.routes: dict[str, Route] = {
+            name: build_route(name, route, self.store, settings) for name, route in settings.routes.items()
+        }
+        collector = BridgeCollector({name: route.watched() for name, route in self.routes.items()}, self._store_numbers)
+        admin = settings.admin
+        self.probe = Probe(
+            admin.host, admin.port, live=self._live, ready=self._ready, registry=registry(collector)
+        )
+        self._opening: dict[str, str] = {}  # what is being waited for -> why
+        self._started = False
+        self._stopping = False
+        self._lag = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Open, run until `stop` is set or a route dies, drain, close. Raises what a route died of."""
+        async with AsyncExitStack() as stack:
+            if self._settings.admin.enabled:
+                stack.push_async_callback(self.probe.close)
+                await self.probe.open()
+            watching = asyncio.create_task(self._watch_lag())
+            stack.callback(watching.cancel)
+            if not await self._open_all(stack, stop):
+                return
+            self._started = True
+            gc.collect()
+            gc.freeze()  # what was built lives for ever: later collections need not walk it
+            log.info("started", extra={"routes": ",".join(self.routes)})
+            await self._run_routes(stop)
+            self._stopping = True
+        log.info("stopped")
+
+    async def _run_routes(self, stop: asyncio.Event) -> None:
+        """Run all routes; when one dies the others are drained too."""
+        everyone = asyncio.Event()
+        running = [
+            asyncio.create_task(route.pipeline.run(everyone), name=f"route-{name}")
+            for name, route in self.routes.items()
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            log.info("draining")
+        finally:
+            stopping.cancel()
+            self._stopping = True
+            everyone.set()
+            results = await asyncio.gather(*running, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _open_all(self, stack: AsyncExitStack, stop: asyncio.Event) -> bool:
+        """Open everything in order; False when asked to stop before all of it was there."""
+        resources: list[tuple[str, Resource]] = [("store", self.store)]
+        for name, route in self.routes.items():
+            resources += [(f"routes.{name}.{part}", resource) for part, resource in route.resources()]
+        for name, resource in resources:
+            stack.push_async_callback(resource.close)
+            if not await self._open(name, resource, stop):
+                return False
+        return True
+
+    async def _open(self, name: str, resource: Resource, stop: asyncio.Event) -> bool:
+        wait = FIRST_WAIT
+        while not stop.is_set():
+            try:
+                await resource.open()
+            except Unavailable as error:
+                self._opening[name] = str(error)
+                log.warning("waiting_to_open", extra={"part": name, "reason": str(error)})
+                jitter = random.uniform(0.5, 1.0)  # noqa: S311  spreads retries, protects nothing
+                await _sleep_unless(stop, wait * jitter)
+                wait = min(LAST_WAIT, wait * 2)
+            else:
+                self._opening.pop(name, None)
+                return True
+        return False
+
+    async def _watch_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(LAG_INTERVAL)
+            self._lag = loop.time() - before - LAG_INTERVAL
+
+    def _live(self) -> list[str]:
+        """Why the process should be restarted. Nothing outside of it is ever a reason."""
+        return [f"the event loop hung for {self._lag:.0f} s"] if self._lag > LAG_ALARM else []
+
+    def _ready(self) -> list[str]:
+        """Why the process is not consuming. A target that is down is no reason: its events wait in the broker."""
+        if self._stopping:
+            return ["draining"]
+        waiting = [f"{name}: {reason}" for name, reason in self._opening.items()]
+        if not self._started:
+            return waiting or ["starting"]
+        return [f"routes.{name}: {reason}" for name, route in self.routes.items() for reason in route.not_consuming()]
+
+    def _store_numbers(self) -> Mapping[str, float]:
+        return {name: float(value) for name, value in asdict(self.store.stats()).items()}
+
+
+async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run a process with these settings until `stop` is set. Raises ConfigError before anything is opened."""
+    await App(settings).run(stop)
