@@ -11,6 +11,7 @@ from bridge.model import Accepted, Envelope, JsonValue, Misconfigured, Outcome, 
 from bridge.ports import Secrets
 
 OK = 200
+FAILED = 500
 
 
 def bearer(secrets: Secrets) -> dict[str, str]:
@@ -99,6 +100,8 @@ class TriggerV2(Dialect):
         return post(f"{self.url}/api/v1/events/bulk", {"events": items, "options": options}, bearer(secrets))
 
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
+        if response.status == FAILED and len(events) > 1:
+            return [None] * len(events)  # one event that fails in the middle fails them all
         if response.status != OK:
             return for_each(classify(response, now), len(events))
         answer = json_of(response)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from bridge.apis.answers import asked_wait, classify, fields_of, for_each, reason_of, unproven
 from bridge.apis.dialect import Dialect, post
 from bridge.apis.encoding import identity, iso_z, whole_event
-from bridge.apis.trigger_events import OK, bearer, unwritable_time
+from bridge.apis.trigger_events import FAILED, OK, bearer, unwritable_time
 from bridge.model import Accepted, Envelope, JsonValue, Misconfigured, Outcome, Rejected, Request, Response, Retryable
 from bridge.ports import Secrets
 
@@ -93,10 +93,9 @@ class TriggerTasks(Dialect):
             return [_run_success(response)]
         if response.status == BATCH_OK and len(events) > 1:
             return _batch_success(response, len(events))
-        outcome = _failure(response, now)
-        if len(events) > 1 and response.status == 500:  # noqa: PLR2004  one odd item takes the whole batch down with it
-            return [None] * len(events)
-        return for_each(outcome, len(events))
+        if response.status == FAILED and len(events) > 1:
+            return [None] * len(events)  # one odd item takes the whole batch down with it
+        return for_each(_failure(response, now), len(events))
 
 
 def _run_success(response: Response) -> Outcome:

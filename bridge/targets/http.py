@@ -10,17 +10,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeGuard
 from urllib.parse import urlsplit
 
 from bridge.apis import HttpOptions
 from bridge.errors import ConfigError, Unavailable
-from bridge.model import Accepted, Envelope, Outcome, Rejected, Request, Response, Retryable, Unsent
+from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Request, Response, Retryable, Unsent
 from bridge.ports import Api
 from bridge.targets.client import Client
 from bridge.targets.credentials import Credentials
+from bridge.targets.exchanges import Exchanges, Slots, refusals, slices
 from bridge.targets.failures import Failure
-from bridge.targets.sending import Sending, Slots, refusals, slices
 from bridge.targets.tls import client_context
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,17 @@ _READ_PER_EVENT = 256
 Observer = Callable[[int | None, float], None]
 """Called after each request with its status (None without an answer) and how long it took, in seconds."""
 
+Heard = Callable[[Outcome], None]
+"""Called with an outcome that speaks for the whole target, a pause or Misconfigured, before it is handed out."""
+
 
 class HttpTarget:
     """
     A Target over HTTP.
 
     `may_send` is asked right before every request; where it says no, the events come back as `Unsent`.
-    `quick_tries` is asked before a second or third try of one request. `observe` hears of every request.
+    `quick_tries` is asked before a second or third try of one request. `observe` hears of every request. `heard` is
+    told at once when the target is to be left alone, so that what still waits for its turn is not sent.
     """
 
     def __init__(self, api: Api, credentials: Credentials, options: HttpOptions, *, where: str = "target") -> None:
@@ -56,6 +60,7 @@ class HttpTarget:
         self.may_send: Callable[[], bool] = _always
         self.quick_tries: Callable[[], bool] = _always
         self.observe: Observer = _ignore
+        self.heard: Heard = _ignore
 
     async def open(self) -> None:
         self._credentials.load()
@@ -77,7 +82,7 @@ class HttpTarget:
         async def exchange(slots: Slots) -> Sequence[Outcome | None]:
             return await self._exchange([events[slot] for slot in slots], attempts[slots[0]])
 
-        return Sending(exchange).groups(parts, refused)
+        return Exchanges(exchange).groups(parts, refused)
 
     async def probe(self) -> None:
         """
@@ -109,9 +114,13 @@ class HttpTarget:
                 answer = await self._tries(_stamped(request, events, attempt), len(events))
             else:
                 return [request] * len(events)
-        if isinstance(answer, Failure):
-            return [answer.outcome] * len(events)
-        return self._decode(answer, events)
+            if isinstance(answer, Failure):
+                outcomes: Sequence[Outcome | None] = [answer.outcome] * len(events)
+            else:
+                outcomes = self._decode(answer, events)
+            for outcome in {outcome for outcome in outcomes if _speaks_for_all(outcome)}:
+                self.heard(outcome)
+        return outcomes
 
     def _encode(self, events: Sequence[Envelope]) -> Request | Rejected | None:
         """Make the request, or say that it cannot be: None for several events, of which some may well go."""
@@ -161,6 +170,10 @@ class HttpTarget:
         return outcomes
 
 
+def _speaks_for_all(outcome: Outcome | None) -> TypeGuard[Outcome]:
+    return isinstance(outcome, Misconfigured) or (isinstance(outcome, Retryable) and outcome.pause)
+
+
 def _passing(answer: Response | Failure) -> bool:
     """Whether the same request may well pass within a second."""
     if isinstance(answer, Failure):
@@ -184,5 +197,5 @@ def _always() -> bool:
     return True
 
 
-def _ignore(status: int | None, seconds: float) -> None:
-    """Observe nothing."""
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""

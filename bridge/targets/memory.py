@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bridge.apis import MemorySettings
 from bridge.model import Accepted, Envelope, Outcome
-from bridge.targets.sending import Sending, Slots
+from bridge.targets.exchanges import Exchanges, Slots
 
 
 @dataclass(slots=True, frozen=True)
@@ -60,7 +60,7 @@ class MemoryTarget:
         async def exchange(slots: Slots) -> Sequence[Outcome | None]:
             return [self._take(events[slot], attempts[slot]) for slot in slots]
 
-        return Sending(exchange).groups([[slot] for slot in range(len(events))], {})
+        return Exchanges(exchange).groups([[slot] for slot in range(len(events))], {})
 
     def _take(self, event: Envelope, attempt: int) -> Outcome:
         answers = self._answers.get(event.id) or self._answers.get(None)

@@ -72,7 +72,7 @@ def test_only_events_due_together_share_a_request_since_they_share_its_options()
         (413, b"", "J", "???"),
         (422, {"message": "Code: invalid_type ~ Path: event.name ~ Message: Required"}, "J", "???"),
         (429, {"title": "Rate Limit Exceeded"}, "P", "PPP"),
-        (500, {"error": "Failed to create event"}, "R", "RRR"),
+        (500, {"error": "Failed to create event"}, "R", "???"),
     ],
 )
 def test_every_answer_of_the_v2_server(status: int, body: object, one: str, three: str) -> None:

@@ -1,4 +1,4 @@
-"""One call of `send`: slices under way side by side, and what has finished of them."""
+"""The requests of one call of `send`: under way side by side, split where need be, handed out as they finish."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def halves(slots: Slots) -> list[Slots]:
     return [half for half in (slots[:middle], slots[middle:]) if half]
 
 
-class Sending:
+class Exchanges:
     """Runs exchanges until every slot has its outcome, and hands out what has finished since the last look."""
 
     def __init__(self, exchange: Exchange) -> None:
