@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, SecretStr
+from pydantic import BaseModel, BeforeValidator, JsonValue, SecretStr
 from pydantic_core import PydanticUndefined
 
 
@@ -52,7 +52,7 @@ def place_of(annotation: Any) -> Place:
         return Place(many=True)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _model(annotation)
-    return Place(plain=True, secret=annotation is SecretStr)
+    return Place(plain=True, secret=annotation is SecretStr, many=annotation is JsonValue)
 
 
 def _model(model: type[BaseModel]) -> Place:
