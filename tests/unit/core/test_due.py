@@ -96,6 +96,24 @@ def test_an_absolute_time_is_iso_8601_or_epoch_ms(value: object, at: int) -> Non
     assert at_time(value, "options.deliverAt") == at
 
 
+def test_the_calendar_ends_with_the_year_9999() -> None:
+    last = 253_402_300_799_999
+    assert at_time("9999-12-31T23:59:59.999Z", "until") == last
+    assert at_time(last, "until") == last
+    assert after_milliseconds(last, 0, "x-delay") == last
+    with pytest.raises(PoisonError, match="is too far ahead"):
+        at_time(last + 1, "until")
+    with pytest.raises(PoisonError, match="is too far ahead"):
+        after_milliseconds(last, 1, "x-delay")
+
+
+def test_numbers_before_1980_are_taken_for_seconds() -> None:
+    assert at_time(315_532_800_000, "until") == 315_532_800_000
+    for seconds in (315_532_799_999, 1):
+        with pytest.raises(PoisonError, match="this looks like seconds"):
+            at_time(seconds, "until")
+
+
 @pytest.mark.parametrize(
     ("value", "wait"),
     [(5000, 5000), ("5000", 5000), ("+5000", 5000), (-5000, 0), ("-5000", 0), (0, 0), (2.5, 3), (2**32 - 1, 2**32 - 1)],
