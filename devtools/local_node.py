@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from devtools.processes import CommandError, end, launch, run, wait_until
-from devtools.rabbitmq import MEMORY_LIMIT, Node
+from devtools.rabbitmq import MEMORY_LIMIT_BYTES, Node
 from devtools.scratch import folder, free_port
 
 START_LIMIT = 120.0
@@ -127,7 +127,7 @@ class LocalNode(Node):
         cookie.write_text(self._cookie)
         cookie.chmod(0o400)
         (self._folder / "plugins").write_text("[].\n")
-        settings = CONFIG.format(port=self.port, memory=MEMORY_LIMIT, home=self._home)
+        settings = CONFIG.format(port=self.port, memory=MEMORY_LIMIT_BYTES, home=self._home)
         (self._folder / "rabbitmq.conf").write_text(settings)
 
     def _environment(self) -> dict[str, str]:

@@ -28,6 +28,10 @@ class CommandError(RuntimeError):
     """A program failed or took too long; the text holds what it said."""
 
 
+class MissingError(RuntimeError):
+    """This machine lacks something; the text says what to install."""
+
+
 def launch(command: Sequence[str], *, env: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own (a Ctrl-C is ours alone), with its output appended to a file."""
     answer: Future[subprocess.Popen[bytes]] = Future()

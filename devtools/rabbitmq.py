@@ -19,7 +19,7 @@ from devtools.processes import CommandError, wait_until
 VERSIONS = ("3.10", "4.0")
 """What the suite runs on: the oldest that we support and a current one."""
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT_BYTES = 1_000_000_000
 """The memory high watermark of a node: absolute, so that the size of the machine does not matter."""
 
 USER = "guest"
@@ -129,12 +129,12 @@ class Node(ABC):
         """Return how many deliveries of each queue are ready and how many out and unsettled, as of this moment."""
         rows: list[str] = []
 
-        def all_answer() -> bool:
-            *rows[:], last = ["", *self._evaluate(DEPTHS.format(vhost=vhost)).splitlines()]
-            return last == "all"
+        def all_queues_answer() -> bool:
+            rows[:] = self._evaluate(DEPTHS.format(vhost=vhost)).splitlines()
+            return bool(rows) and rows.pop() == "all"
 
-        wait_until(all_answer, within=30, what=f"every queue of {self!r} has a leader")
-        counts = (row.rsplit(" ", 2) for row in rows if row)
+        wait_until(all_queues_answer, within=30, what=f"every queue of {self!r} has a leader")
+        counts = (row.rsplit(" ", 2) for row in rows)
         return {name: (int(ready), int(unsettled)) for name, ready, unsettled in counts}
 
     def connections(self) -> int:
@@ -153,7 +153,7 @@ class Node(ABC):
 
     def alarm(self, on: bool) -> None:  # noqa: FBT001  the two states are what the word says
         """Raise or clear the memory alarm, which blocks every connection that publishes; returns when it is so."""
-        limit = "1" if on else f'"{MEMORY_LIMIT}"'
+        limit = 1 if on else MEMORY_LIMIT_BYTES
         self.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({{absolute, {limit}}})")
         raised = "[] =/= [x || {{resource_limit, memory, _}, _} <- rabbit_alarm:get_alarms()]"
         wait_until(
@@ -172,11 +172,13 @@ class Node(ABC):
 
 def private_node(version: str) -> Node:
     """
-    Return a node of one of VERSIONS, not started.
+    Return a node of one of VERSIONS, not started. What it takes to run it is installed, where that is possible.
 
-    Raises BrokerMissing, with what to install, where there is no way to run this version.
+    Raises MissingError, with what to install, where there is no way to run this version.
     """
-    from devtools import debian
+    from devtools import containers, debian
     from devtools.local_node import LocalNode
 
+    if containers.engine_answers():
+        return containers.ContainerNode(version)
     return LocalNode(version, debian.rabbitmq_root(version))

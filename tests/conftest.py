@@ -1,6 +1,8 @@
 """
 Real brokers for the tests, one of each version a worker, started when the first test asks.
 
+Where a broker or browser cannot be had, the tests that need it fail, with what to install; they are never skipped.
+
 A test that uses `broker`, `vhost`, `amqp_url` or `fresh_broker` runs once for each version and gets the marker
 `rabbitmq`. `broker` is shared: a test keeps to its `vhost`. `fresh_broker` may be killed, restarted and starved.
 """
@@ -9,9 +11,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from devtools import browser, machine
 from devtools.processes import CommandError
 from devtools.rabbitmq import VERSIONS, Node, private_node
 
@@ -91,6 +95,18 @@ def unique() -> str:
     return f"t{secrets.token_hex(6)}"
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """The program file of a Chromium, for `playwright.chromium.launch(executable_path=...)`."""
+    return browser.chromium()
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     if "broker_version" in getattr(item, "fixturenames", ()):
         item.add_marker("rabbitmq")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Install what the chosen tests need before the first begins, outside of its time limit."""
+    needs = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    machine.prepare(rabbitmq="broker_version" in needs, chromium="chromium" in needs)
