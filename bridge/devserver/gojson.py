@@ -102,9 +102,13 @@ def written(number: float, raw: bytes) -> str:
     """
     for found in re.finditer(rb'"ts"\s*:\s*(-?[\d.eE+-]+)', raw):
         text = found[1].decode()
-        if float(text) == number and not text.lstrip("-").isdigit():
+        if float(text) == number and not _is_int64(text):
             return text
     return str(number)
+
+
+def _is_int64(text: str) -> bool:
+    return text.lstrip("-").isdigit() and -(1 << 63) <= int(text) < 1 << 63
 
 
 def _skip(text: str, start: int) -> int:
