@@ -14,10 +14,12 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bridge.core import due
 from bridge.core.iso8601 import parse_time
 from bridge.core.kinds import kind_of, place
 from bridge.errors import PoisonError
@@ -38,6 +40,7 @@ _FAMILY = "application/cloudevents"
 _PREFIX = re.compile(r"(?:ce[-_]|cloudevents[:_])(.+)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"[a-z0-9]+")
 _OWN_FIELDS = frozenset({"specversion", "id", "source", "type", "data", "data_base64"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADERS = "cloudevent"  # what the place of an attribute is called that stood in a header
 
 
@@ -114,10 +117,18 @@ def _in_headers(headers: Mapping[str, object]) -> dict[str, JsonValue] | None:
     attributes: dict[str, JsonValue] = {}
     for name, value in headers.items():
         if (found := _PREFIX.fullmatch(name)) and value is not None:
-            key, text = found[1].lower(), header_text(value, place("headers", name))
+            key = found[1].lower()
+            text = _attribute_text(key, value, place("headers", name))
             if attributes.setdefault(key, text) != text:
                 raise PoisonError(place("headers", name), "is given twice, with different values")
     return attributes if "specversion" in attributes else None
+
+
+def _attribute_text(key: str, value: object, field: str) -> str:
+    """Write an attribute from a header as text. AMQP 1.0 clients send `time` as a timestamp: epoch ms."""
+    if key == "time" and isinstance(value, int) and not isinstance(value, bool):
+        value = _EPOCH + timedelta(milliseconds=due.at_time(value, field))
+    return header_text(value, field)
 
 
 def _read_attributes(fields: Fields) -> Envelope:

@@ -102,6 +102,13 @@ def test_typed_header_values_are_text() -> None:
     assert event.context == {"time": "2026-01-31T09:00:00+00:00", "flag": "true"}
 
 
+def test_a_time_as_amqp_1_0_clients_send_it_is_epoch_ms() -> None:
+    timed: dict[str, object] = {**SMALL, "time": 1_769_850_000_250}
+    event = read(b"", headers={f"cloudEvents:{name}": value for name, value in timed.items()})
+    assert event.ts == 1_769_850_000_250
+    assert event.context == {"time": "2026-01-31T09:00:00.250000+00:00"}
+
+
 @pytest.mark.parametrize(
     ("media", "encoded", "data", "marked"),
     [
@@ -181,6 +188,13 @@ def test_bad_structured_events(more: dict[str, object], reason: str) -> None:
         (b"{}", {**headers_of(SMALL), "ce-a-b": "x"}, None, "cloudevent.a-b is no attribute"),
         (b"{}", {**headers_of(SMALL), "ce_id": "2"}, None, "headers.ce_id is given twice, with different values"),
         (b"{}", {**headers_of(SMALL), "ce-x": b"\xff"}, None, "headers.ce-x is not valid UTF-8"),
+        (
+            b"{}",
+            {**headers_of(SMALL), "ce-time": 1_769_850_000},
+            None,
+            "headers.ce-time must be epoch milliseconds: this",
+        ),
+        (b"{}", {**headers_of(SMALL), "ce-time": True}, None, "cloudevent.time must be an ISO 8601 time"),
         (b"{}", {**headers_of(SMALL), "ce-x": [1]}, None, "headers.ce-x must be text, not an array"),
         (b"\xff", headers_of(SMALL), "text/plain", "body is not valid UTF-8"),
         (b"{", headers_of(SMALL), "application/json", "body is not valid JSON at line 1, column 2"),
