@@ -1,0 +1,108 @@
+"""The metrics and alerts that the papers tell of are those of the code."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
+
+from bridge.core.breaker import State
+from bridge.core.slots import Result
+from bridge.core.tally import Tally
+from bridge.model import Stage, Verdict
+from bridge.stores.stats import StoreStats
+from bridge.telemetry.metrics import KINDS, OUTCOMES, PAUSES, BridgeCollector, Watched
+from tests.unit.markdown import paper, ticked
+
+README, OPERATIONS = paper("README.md"), paper("docs/operations.md")
+
+RULES: list[dict[str, Any]] = yaml.safe_load(OPERATIONS.marked("alerts").text)["groups"][0]["rules"]
+SUFFIXES = ("_bucket", "_sum", "_count")
+RULE_FIELDS = {"alert", "expr", "for", "labels", "annotations"}
+
+
+def _metric_names() -> dict[str, frozenset[str]]:
+    """Every metric of ours as Prometheus shows it, with its labels but `route`."""
+    watched = Watched(
+        tally=Tally(),
+        breaker=lambda: State.CLOSED,
+        reconnects=lambda: {"source": 0},
+        connected=lambda: {"source": True},
+    )
+    stats = dict.fromkeys(StoreStats.__slots__, 0.0)
+    names: dict[str, frozenset[str]] = {}
+    for family in BridgeCollector({"default": watched}, lambda: stats).collect():
+        end = "_total" if isinstance(family, CounterMetricFamily) else "_info" * isinstance(family, InfoMetricFamily)
+        labels = {label for sample in family.samples for label in sample.labels}
+        names[f"{family.name}{end}"] = frozenset(labels - {"route", "le"})
+    return names
+
+
+METRICS = _metric_names()
+
+
+def test_the_metrics_page_has_every_metric_with_its_labels() -> None:
+    told = {ticked(row[0])[0]: frozenset(ticked(row[1])) for row in OPERATIONS.table("metric")}
+    assert told == METRICS
+
+
+def test_the_readme_names_metrics_that_are_there() -> None:
+    assert {ticked(row[0])[0] for row in README.table("metric")} <= METRICS.keys()
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [
+        ("bridge_events_total", {result.value for result in Result}),
+        ("bridge_events_buried_total", set(KINDS)),
+        ("bridge_sends_total", set(OUTCOMES)),
+        ("bridge_breaker_state", {state.value for state in State}),
+        ("bridge_intake_paused", set(PAUSES)),
+        ("bridge_deliveries_received_total", {stage.value for stage in Stage}),
+        ("bridge_deliveries_settled_total", {verdict.value for verdict in Verdict}),
+    ],
+)
+def test_the_values_of_a_label_are_told(metric: str, values: set[str]) -> None:
+    (row,) = (row for row in OPERATIONS.table("metric") if ticked(row[0]) == [metric])
+    assert set(ticked(row[2])) == values
+
+
+def test_the_kinds_of_dead_letters_are_explained() -> None:
+    assert [ticked(row[0])[0] for row in OPERATIONS.table("kind")] == list(KINDS)
+
+
+def _metric(name: str) -> str:
+    return next((name.removesuffix(end) for end in SUFFIXES if name.removesuffix(end) in METRICS), name)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_metrics_and_labels_that_are_there(rule: dict[str, Any]) -> None:
+    names = {_metric(name) for name in re.findall(r"\bbridge_\w+", rule["expr"])}
+    assert names
+    assert names <= METRICS.keys()
+    grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
+    selected = set(re.findall(r"(\w+)=\"", rule["expr"]))
+    known = frozenset({"instance", "route", "le"}).union(*(METRICS[name] for name in names))
+    assert grouped | selected <= known
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_bad_it_is_and_what_it_means(rule: dict[str, Any]) -> None:
+    assert set(rule) <= RULE_FIELDS
+    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert len(rule["annotations"]["summary"]) > 20
+
+
+def test_alert_names_are_unique() -> None:
+    assert len({rule["alert"] for rule in RULES}) == len(RULES)
+
+
+def test_values_in_selectors_are_values_of_that_label() -> None:
+    told = {ticked(row[0])[0]: set(ticked(row[2])) for row in OPERATIONS.table("metric")}
+    text = "".join(rule["expr"] for rule in RULES) + paper("docs/promise.md").text
+    selectors = re.findall(r"(bridge_\w+)\{\w+=\"(\w+)\"", text)
+    assert selectors
+    assert [(name, value) for name, value in selectors if value not in told[name]] == []
