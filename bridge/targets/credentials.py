@@ -86,7 +86,7 @@ class Credentials:
             return _content(file, field)
         if source.env is not None and source.env in self._environ:
             return self._environ[source.env]
-        raise ConfigError(field, "is missing", f"Set {self._place(source)}")
+        raise ConfigError(field, "is missing", f"Give it in {self._place(source)}")
 
     def _file_in_environment(self, source: SecretSource, field: str) -> str | None:
         file = self._environ.get(f"{source.env}_FILE") if source.env else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +42,14 @@ def _no_handshake(error: aiohttp.ClientConnectorSSLError) -> Failure:
 
 
 def _no_connection(error: aiohttp.ClientConnectorError) -> Failure:
-    return Failure(Retryable(f"connect: {error.os_error.strerror or type(error.os_error).__name__}"), passing=True)
+    return Failure(Retryable(f"connect: {words_of(error.os_error)}"), passing=True)
+
+
+def words_of(error: OSError) -> str:
+    """Name the cause in the system's words, which asyncio puts aside for its own."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "no such host"
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def _always(words: str, *, passing: bool = False) -> Callable[[Exception], Failure]:

@@ -20,7 +20,7 @@ from bridge.ports import Api
 from bridge.targets.client import Client
 from bridge.targets.credentials import Credentials
 from bridge.targets.exchanges import Exchanges, Slots, refusals, slices
-from bridge.targets.failures import Failure
+from bridge.targets.failures import Failure, words_of
 from bridge.targets.tls import client_context
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class HttpTarget:
             problem = f"the certificate of {self._api.origin} is not trusted: {error.verify_message}"
             raise ConfigError(f"{self._where}.http.ca_file", problem, "Name the authority that signed it") from error
         except OSError as error:  # a TimeoutError is one too
-            raise Unavailable(f"cannot reach {self._api.origin}: {error.strerror or type(error).__name__}") from error
+            raise Unavailable(f"cannot reach {self._api.origin}: {words_of(error)}") from error
         writer.close()
         with suppress(OSError):
             await asyncio.wait_for(writer.wait_closed(), self._options.connect_timeout)

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import SecretStr, TypeAdapter
 
 from bridge.apis import TargetSettings
 from bridge.devserver.app import DevServer
 from bridge.devserver.faults import Fault, Match
+from bridge.devserver.settings import DevServerSettings
 from bridge.model import Rejected, Retryable
 from bridge.targets import HttpTarget, MemoryTarget, build_target
 from tests.contract.target import Peer, TargetContract
@@ -62,7 +63,7 @@ class TestHttpTargets(TargetContract):
     async def peer(self, request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
         fields = {**DIALECTS[request.param]}
         path = fields.pop("path", "")
-        async with DevServer() as server:
+        async with DevServer(DevServerSettings(port=0, webhook_secrets=(SecretStr(WHSEC),))) as server:
             settings: Any = TypeAdapter(TargetSettings).validate_python({**fields, "url": server.url + path})
             target = build_target(settings)
             assert isinstance(target, HttpTarget)

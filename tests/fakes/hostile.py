@@ -1,0 +1,171 @@
+"""
+An HTTP server on a raw socket that does what no server should: whatever a test tells it, byte by byte.
+
+    async with HostileServer(drip()) as server:
+        ...  server.url, server.requests
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import SO_LINGER, SOL_SOCKET
+from types import TracebackType
+from typing import Self
+
+Writer = asyncio.StreamWriter
+Behaviour = Callable[["Received", Writer], Awaitable[None]]
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@dataclass(slots=True, frozen=True)
+class Received:
+    """One request as it came over the wire. Header names are lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class HostileServer:
+    """Reads whole requests, keeps them in `requests`, and answers each as `behaviour` does."""
+
+    def __init__(self, behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> None:
+        self.behaviour = behaviour
+        self.requests: list[Received] = []
+        self.connections = 0
+        self.arrived = asyncio.Event()  # a request has come
+        self.gone = asyncio.Event()  # a client has left
+        self._tls = tls
+        self._writers: set[Writer] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: Writer) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        self.connections += 1
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while not writer.is_closing():
+                    received = await _receive(reader)
+                    self.requests.append(received)
+                    self.arrived.set()
+                    await self.behaviour(received, writer)
+                    await writer.drain()
+        finally:
+            self.gone.set()
+            writer.close()
+            self._writers.discard(writer)
+            self._tasks.discard(task)
+
+
+async def _receive(reader: asyncio.StreamReader) -> Received:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip("\r\n").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Received(method, target, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+
+
+def plain(status: int = 200, body: bytes = b"ok", *headers: str) -> Behaviour:
+    """Answer properly."""
+    lines = [f"HTTP/1.1 {status} X", f"content-length: {len(body)}", *headers]
+    return raw("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+
+def raw(data: bytes, *, close: bool = False) -> Behaviour:
+    """Write these bytes; then hang up, if told so."""
+
+    async def act(_: Received, writer: Writer) -> None:
+        writer.write(data)
+        if close:
+            await writer.drain()
+            writer.close()
+
+    return act
+
+
+def in_turn(*behaviours: Behaviour) -> Behaviour:
+    """Behave differently at each request, the last way for ever."""
+    left = list(behaviours)
+
+    async def act(received: Received, writer: Writer) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(received, writer)
+
+    return act
+
+
+async def silence(_: Received, writer: Writer) -> None:
+    """Say nothing, for as long as the client stays."""
+    await writer.drain()
+    await asyncio.Event().wait()
+
+
+async def reset(_: Received, writer: Writer) -> None:
+    """Reset the connection (TCP RST), the request being read."""
+    writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def endless(head: bytes, chunk: bytes, *, pause: float = 0.0) -> Behaviour:
+    """Write the head and then the chunk for ever: a drip with a pause, a flood without."""
+
+    async def act(_: Received, writer: Writer) -> None:
+        writer.write(head)
+        while True:
+            writer.write(chunk)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return act
+
+
+def bomb(megabytes: int) -> Behaviour:
+    """Send few bytes of gzip that would unpack to very many."""
+    packed = gzip.compress(bytes(megabytes << 20), compresslevel=1)
+    return plain(500, packed, "content-encoding: gzip")
+
+
+def echo_authorization(status: int) -> Behaviour:
+    """Repeat the credentials and the path of the request in an error, as careless servers do."""
+
+    async def act(received: Received, writer: Writer) -> None:
+        body = f"no access for {received.headers.get('authorization')} at {received.target}".encode()
+        await plain(status, body)(received, writer)
+
+    return act
