@@ -9,6 +9,7 @@ a worker thread of an event loop ends with its loop.
 from __future__ import annotations
 
 import atexit
+import os
 import queue
 import subprocess
 import threading
@@ -92,8 +93,18 @@ def _launcher() -> queue.SimpleQueue[tuple[Order, Future[subprocess.Popen[bytes]
 
 
 def _start(command: Sequence[str], env: Mapping[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    # The shell makes sure that we did not end before the kernel was told to care.
+    guard = [
+        "/usr/bin/setpriv",
+        "--pdeathsig",
+        "KILL",
+        "sh",
+        "-c",
+        'test "$PPID" = "$0" && exec "$@"',
+        str(os.getpid()),
+    ]
     return subprocess.Popen(
-        ["/usr/bin/setpriv", "--pdeathsig", "KILL", *command],
+        [*guard, *command],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -11,7 +11,7 @@ import atexit
 import contextlib
 import fcntl
 import os
-import random
+import secrets
 import shutil
 import socket
 import tempfile
@@ -72,7 +72,9 @@ def free_port() -> int:
     """Find a port of 127.0.0.1 that nobody listens on, and keep other test runs off it."""
     folder_of_locks = base() / "ports"
     folder_of_locks.mkdir(exist_ok=True)
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+    first = secrets.randbelow(len(PORTS))
+    for step in range(len(PORTS)):
+        port = PORTS[(first + step) % len(PORTS)]
         lock = try_lock(folder_of_locks / str(port))
         if lock is None:
             continue
