@@ -83,6 +83,11 @@ def test_a_sent_event_needs_only_its_name() -> None:
     assert read({"name": "onboarding.start"}, message_id="m") == Envelope(id="m", name="onboarding.start")
 
 
+@pytest.mark.parametrize("name", ["n" * 512, "\u00ad" * 512, "grün 🙂", " "])
+def test_names_may_have_512_characters_of_any_script(name: str) -> None:
+    assert read({"name": name}).name == name
+
+
 @pytest.mark.parametrize(
     ("more", "ts", "due_at"),
     [
@@ -107,6 +112,7 @@ def test_inngest_times(more: dict[str, object], ts: int | None, due_at: int | No
         ({"name": ""}, "name is empty"),
         ({"name": 5}, "name must be a string, not a number"),
         ({"name": "n" * 513}, "name has 513 characters, more than 512"),
+        ({"name": "\u00ad" * 513}, "name has 513 characters, more than 512"),
         ({"data": "text"}, "data must be an object, not a string"),
         ({"data": [1]}, "data must be an object, not an array"),
         ({"user": "u1"}, "user must be an object, not a string"),
