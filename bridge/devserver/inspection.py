@@ -120,7 +120,7 @@ class Inspection:
         """
         Server-sent events: first what is there, then what changes, at most ten times a second.
 
-        Takes the filters of `events`. Each message names the records that changed and still match, and the keys of
+        Takes the filters of `events`. Each one names the records that changed and still match, and the keys of
         those that changed and do not.
         """
         wanted = Filter(request)
@@ -140,9 +140,9 @@ class Inspection:
             changed.clear()
             fresh = book.epoch != epoch
             epoch, since, rev = book.epoch, 0 if fresh else rev, book.rev
-            message = self._news(wanted, since, fresh=fresh)
-            await response.write(b"data: " + dump(message) + b"\n\n")
-            await asyncio.sleep(_STREAM_PAUSE_S if len(message["events"]) < _STREAM_LIMIT else _STREAM_REST_S)
+            news = self._news(wanted, since, fresh=fresh)
+            await response.write(b"data: " + dump(news) + b"\n\n")
+            await asyncio.sleep(_STREAM_PAUSE_S if len(news["events"]) < _STREAM_LIMIT else _STREAM_REST_S)
             await _first_of(changed, self._server.stopping, _STREAM_BEAT_S)
 
     def _news(self, wanted: Filter, since: int, *, fresh: bool) -> dict[str, Any]:
@@ -150,6 +150,8 @@ class Inspection:
         for event in book.events_since(since, len(book.events)):
             if wanted.takes(event):
                 events.append(show_event(event, whole=False))
+                if len(events) == _STREAM_LIMIT and not fresh:
+                    return self._news(wanted, 0, fresh=True)  # more changed than is shown: begin anew
                 if len(events) == _STREAM_LIMIT:
                     break
             elif not fresh:
