@@ -108,8 +108,13 @@ class Inngest(Dialect):
             "data": self._data(event.data),
         }
         ts = event.due_at if event.due_at is not None and YEAR_1980 <= event.due_at < YEAR_2100 else event.ts
-        optional: dict[str, JsonValue] = {"ts": ts, "user": event.user, "v": event.v}
-        return {**item, **{field: value for field, value in optional.items() if value is not None}}
+        if ts is not None:
+            item["ts"] = ts
+        if event.user is not None:
+            item["user"] = event.user
+        if event.v is not None:
+            item["v"] = event.v
+        return item
 
     def _data(self, data: JsonValue) -> JsonValue:
         if isinstance(data, dict):

@@ -45,7 +45,7 @@ class TriggerV1(Dialect):
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
         (event,) = events
-        inner: dict[str, JsonValue] = {"name": event.name, "payload": event.data, **_context(event)}
+        inner: dict[str, JsonValue] = {"name": event.name, "payload": event.data, **_context(event, event.user)}
         if event.ts is not None:
             inner["timestamp"] = iso_z(event.ts)
         if event.due_at is not None:
@@ -75,7 +75,7 @@ class TriggerV2(Dialect):
 
     It remembers ids for ever, per environment. Sending an event that still waits *updates* it, and without `deliverAt`
     fires it, so every attempt carries the same absolute time. The `options` of a bulk request are for all its events:
-    hence only events due at the same moment share a request.
+    hence only events of one account, due at the same moment, share a request.
     """
 
     dedups_by_id = True
@@ -89,11 +89,10 @@ class TriggerV2(Dialect):
         return unwritable_time(event)
 
     def group(self, event: Envelope) -> Hashable:
-        return event.due_at
+        return event.due_at, _account(event)
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
-        due_at = events[0].due_at
-        options: JsonValue = {} if due_at is None else {"deliverAt": iso_z(due_at)}
+        options = _v2_options(events[0])
         items: list[JsonValue] = [_v2_event(event) for event in events]
         if len(items) == 1:
             return post(f"{self.url}/api/v1/events", {"event": items[0], "options": options}, bearer(secrets))
@@ -121,8 +120,29 @@ class TriggerV2(Dialect):
         return None if count > 1 and stored else unproven(response, "the id that was sent")
 
 
+def _v2_options(event: Envelope) -> dict[str, JsonValue]:
+    options: dict[str, JsonValue] = {}
+    if event.due_at is not None:
+        options["deliverAt"] = iso_z(event.due_at)
+    account = _account(event)
+    if account is not None:
+        options["accountId"] = account
+    return options
+
+
+def _account(event: Envelope) -> str | None:
+    """Give the account of a v2 event, which `bridge.formats.trigger` reads as its user."""
+    match event.user:
+        case {"accountId": str(account), **rest} if not rest:
+            return account
+        case _:
+            return None
+
+
 def _v2_event(event: Envelope) -> dict[str, JsonValue]:
-    item: dict[str, JsonValue] = {"id": identity(event), "name": event.name, "payload": event.data, **_context(event)}
+    user = None if _account(event) else event.user
+    context = _context(event, user)
+    item: dict[str, JsonValue] = {"id": identity(event), "name": event.name, "payload": event.data, **context}
     if event.ts is not None:
         item["timestamp"] = iso_z(event.ts)
     if event.source is not None:
@@ -130,9 +150,9 @@ def _v2_event(event: Envelope) -> dict[str, JsonValue]:
     return item
 
 
-def _context(event: Envelope) -> dict[str, JsonValue]:
+def _context(event: Envelope, user: JsonValue) -> dict[str, JsonValue]:
     """Give the context; the `user` and `v` of an event, for which Trigger.dev has no place, ride in it."""
-    given: dict[str, JsonValue] = {"user": event.user, "v": event.v}
+    given: dict[str, JsonValue] = {"user": user, "v": event.v}
     extra: dict[str, JsonValue] = {field: value for field, value in given.items() if value is not None}
     context: JsonValue = event.context
     if isinstance(context, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -64,6 +65,8 @@ class HttpTarget:
 
     async def open(self) -> None:
         self._credentials.load()
+        if self._credentials.live and _in_the_clear(self._api.origin):
+            log.warning("secrets_in_the_clear", extra={"target": self._api.origin})
         await self._client.open()
 
     async def close(self) -> None:
@@ -86,10 +89,12 @@ class HttpTarget:
 
     async def probe(self) -> None:
         """
-        Reach the host over TCP and TLS without sending anything.
+        Read the secrets, then reach the host over TCP and TLS without sending anything.
 
-        Raises Unavailable when it cannot be reached, ConfigError when its certificate is not trusted.
+        Raises Unavailable when it cannot be reached, ConfigError for a secret that is missing and a certificate that is
+        not trusted.
         """
+        self._credentials.load()
         parts = urlsplit(self._api.origin)
         tls = client_context(self._options, self._where) if parts.scheme == "https" else None
         try:
@@ -168,6 +173,12 @@ class HttpTarget:
             log.exception("answer_not_understood", extra={"status": response.status})
             return [Retryable(f"HTTP {response.status}: an answer the bridge cannot read")] * len(events)
         return outcomes
+
+
+def _in_the_clear(origin: str) -> bool:
+    """Whether what is sent there can be read on the way."""
+    parts = urlsplit(origin)
+    return parts.scheme == "http" and not re.fullmatch(r"localhost|127\..*|::1", parts.hostname or "")
 
 
 def _speaks_for_all(outcome: Outcome | None) -> TypeGuard[Outcome]:

@@ -54,6 +54,16 @@ def test_only_events_due_together_share_a_request_since_they_share_its_options()
     }
 
 
+def test_an_account_goes_where_it_came_from_and_shares_no_request_with_another() -> None:
+    body = sent(V2, event(user={"accountId": "acc-7"}, v="1"))
+    assert body["options"] == {"accountId": "acc-7"}
+    assert body["event"]["context"] == {"v": "1"}
+    assert V2.group(event(user={"accountId": "acc-7"})) != V2.group(event())
+    more = {"accountId": "acc-7", "name": "x"}
+    assert sent(V2, event(user=more))["event"]["context"] == {"user": more}
+    assert V2.group(event(user=more)) == V2.group(event())
+
+
 @pytest.mark.parametrize(
     ("status", "body", "one", "three"),
     [

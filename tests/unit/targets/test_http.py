@@ -249,6 +249,24 @@ async def test_delays_are_left_to_the_api_within_its_cap() -> None:
         assert target.dedups_by_id
 
 
+@pytest.mark.parametrize(
+    ("url", "type_", "warned"),
+    [
+        ("http://api.test", "inngest", True),
+        ("https://api.test", "inngest", False),
+        ("http://localhost:8288", "inngest", False),
+        ("http://127.0.0.1:8288", "inngest", False),
+        ("http://[::1]:8288", "inngest", False),
+        ("http://api.test", "zopio", False),
+    ],
+)
+async def test_secrets_in_the_clear_are_warned_of(
+    url: str, type_: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with target_at(url, type_, **({"key": "k"} if type_ == "inngest" else {})):
+        assert [record.message for record in caplog.records] == (["secrets_in_the_clear"] if warned else [])
+
+
 async def test_a_dialect_that_stumbles_over_an_answer_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
