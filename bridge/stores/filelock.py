@@ -22,6 +22,10 @@ class FileLock:
         self._path = path
         self._fd: int | None = None
 
+    @property
+    def is_held(self) -> bool:
+        return self._fd is not None
+
     def acquire(self) -> None:
         """Raise StoreUnavailable when another process holds it, ConfigError when there can be no such file."""
         try:

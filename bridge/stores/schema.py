@@ -28,9 +28,12 @@ CREATE_WAITING: Final = (
     " due INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID"
 )
 PUT: Final = "INSERT OR REPLACE INTO sched(k, crc, cancelled, gen, due, until) VALUES(?, ?, ?, ?, ?, ?)"
+CHECKPOINT: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 FORGET: Final = "DELETE FROM sched WHERE k = ?"
 
-_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# Our statements are constant, so that SQLITE_ERROR ("no such column") can only come from a damaged schema.
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter over an error text that quotes a damaged schema
 
 
 def create_generation(born: int) -> str:
@@ -57,9 +60,29 @@ def is_foreign(db: sqlite3.Connection) -> bool:
     return bool(tables) and "sched" not in tables
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether the file itself is broken, as opposed to full, locked or away."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+    return isinstance(error, UnicodeDecodeError) or code_of(error) & 0xFF in _DAMAGE
+
+
+def code_of(error: Exception) -> int:
+    """SQLite's extended result code; 0 where the error has none."""
+    return getattr(error, "sqlite_errorcode", 0)
+
+
+def is_whole(db: sqlite3.Connection) -> bool:
+    """
+    Whether every page of the file is where it should be.
+
+    A flipped bit in the list of tables can hide one without any other sign; its pages then belong to nobody.
+    """
+    try:
+        [(verdict,)] = db.execute("PRAGMA quick_check(1)")
+    except SQLITE_FAULTS as error:
+        if not is_damage(error):
+            raise
+        return False
+    return bool(verdict == "ok")
 
 
 def read_blocks(db: sqlite3.Connection, born: int) -> Iterator[bytes | None]:
@@ -74,24 +97,24 @@ def read_waiting(db: sqlite3.Connection) -> Iterator[tuple[bytes, Waiting] | Non
         yield record_of(row) if row else None
 
 
-def copy_sound(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
-    """Copy all that is sound into an empty file, in one transaction."""
+def copy_sound(old: sqlite3.Connection, new: sqlite3.Connection) -> int:
+    """Copy all that is sound into an empty file, in one transaction; return how much was not."""
+    damaged = 0
     new.execute("BEGIN IMMEDIATE")
-    for born in _readable_generations(old):
+    for born in generations(old):
         new.execute(create_generation(born))
-        blocks = ((zlib.crc32(block), block) for block in read_blocks(old, born) if block is not None)
-        new.executemany(insert_block(born), blocks)
-    new.executemany(PUT, (row_of(*record) for record in read_waiting(old) if record is not None))
+        for block in read_blocks(old, born):
+            if block is None:
+                damaged += 1
+            else:
+                new.execute(insert_block(born), (zlib.crc32(block), block))
+    for record in read_waiting(old):
+        if record is None:
+            damaged += 1
+        else:
+            new.execute(PUT, row_of(*record))
     new.execute("COMMIT")
-
-
-def _readable_generations(db: sqlite3.Connection) -> list[int]:
-    try:
-        return generations(db)
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        return []
+    return damaged
 
 
 def row_of(key: bytes, record: Waiting) -> Row:
@@ -142,7 +165,7 @@ def _read_around(db: sqlite3.Connection, table: str, columns: str) -> Iterator[t
                 elif type(row[0]) is type(reached) and row[0] <= reached:
                     return
                 yield row
-        except sqlite3.DatabaseError as error:
+        except SQLITE_FAULTS as error:
             if not is_damage(error):
                 raise
             yield None

@@ -126,8 +126,8 @@ class SqliteStore:
                     obsolete.append(key)
                 else:
                     self._records.put(key, record)
-            if keys.damaged:
-                keys.mend()
+            keys.mend()
+            keys.warn_of_a_small_disk(self._max_keys)
         except BaseException:
             keys.close()
             raise
