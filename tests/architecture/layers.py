@@ -34,6 +34,9 @@ BARE = frozenset({"model", "errors", "ports", "core"})
 CLIENTS = frozenset({"aio_pika", "aiormq", "pamqp", "aiokafka", "confluent_kafka", "redis"})
 """Clients of one broker or store each, in an extra each."""
 
+CLIENT_FREE = frozenset({"bridge.rabbitmq.options"})
+"""What of the shared AMQP code may be imported early, because it gets along without the client."""
+
 
 def layer_of(part: str) -> int | None:
     return next((level for level, parts in enumerate(LAYERS) if part in parts), None)
@@ -110,8 +113,9 @@ def clients_late(module: Module) -> Iterator[Offence]:
     if module.part == "rabbitmq":
         return
     for imported in imports_of(module):
-        root = imported.target.split(".")[0]
-        if imported.eager and (root in CLIENTS or _own(imported) == "rabbitmq"):
+        free = imported.target in CLIENT_FREE or imported.target.rpartition(".")[0] in CLIENT_FREE
+        optional = imported.target.split(".")[0] in CLIENTS or (_own(imported) == "rabbitmq" and not free)
+        if imported.eager and optional:
             yield Offence(module.path, imported.line, f"{imported.target} is optional: import it where it is opened")
 
 
@@ -187,6 +191,7 @@ RULES = (
         (
             Sample("bridge/rabbitmq/connection.py", "import aio_pika"),
             Sample("bridge/sources/rabbitmq.py", "async def open(self):\n    import aio_pika"),
+            Sample("bridge/sources/rabbitmq.py", "from bridge.rabbitmq.options import ConnectionSettings"),
             Sample("bridge/sources/a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import aio_pika"),
         ),
     ),
