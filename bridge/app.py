@@ -41,9 +41,7 @@ class App:
         }
         collector = BridgeCollector({name: route.watched() for name, route in self.routes.items()}, self._store_numbers)
         admin = settings.admin
-        self.probe = Probe(
-            admin.host, admin.port, live=self._live, ready=self._ready, registry=registry(collector)
-        )
+        self.probe = Probe(admin.host, admin.port, live=self._live, ready=self._ready, registry=registry(collector))
         self._opening: dict[str, str] = {}  # what is being waited for -> why
         self._started = False
         self._stopping = False

@@ -1,0 +1,14 @@
+"""Where events end that can never pass. The union is the registry."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from bridge.deadletters.memory import MemoryDeadLettersSettings
+from bridge.deadletters.rabbitmq import RabbitMQDeadLettersSettings
+
+DeadLettersSettings: TypeAlias = Annotated[
+    RabbitMQDeadLettersSettings | MemoryDeadLettersSettings, Field(discriminator="type")
+]

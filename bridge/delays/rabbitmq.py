@@ -1,0 +1,107 @@
+"""The delay exchange on a stock RabbitMQ: binary levels of quorum queues, as `bridge.core.ladder` plans them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from bridge.core.ladder import Ladder, plan, routing_key
+from bridge.model import Hold
+from bridge.rabbitmq.options import ConnectionSettings, SharedConnectionSettings, needs_client
+from bridge.reconnecting import Reconnecting
+
+if TYPE_CHECKING:
+    from bridge.rabbitmq.connection import Session
+    from bridge.rabbitmq.consumer import Consumer
+
+DUE_PREFETCH = 2_000  # what came back within the window before its time waits in the process, unsettled
+
+
+class RabbitMQDelaySettings(SharedConnectionSettings):
+    """Delays at a RabbitMQ, without any plugin."""
+
+    type: Literal["rabbitmq"] = Field(description="Hold delayed events in queues of RabbitMQ.")
+
+    def build(self, route: str, source: object = None) -> RabbitMQDelayLine:
+        """`source` is the settings of the route's source, whose broker is used unless there is a `url`."""
+        where = f"routes.{route}.delay"
+        return RabbitMQDelayLine(
+            self.at(source, where), Ladder(self.namespace_of(route)), topology=self.topology, route=route
+        )
+
+
+class RabbitMQDelayLine:
+    """
+    Publishes copies into the ladder, and consumes the queue at its foot.
+
+    A wait that is longer than the ladder (48 days) goes round again: the copy comes back early, and whoever receives
+    it holds it once more.
+    """
+
+    def __init__(self, connection: ConnectionSettings, ladder: Ladder, *, topology: str, route: str) -> None:
+        """Raises ConfigError where the client is not installed."""
+        where = f"routes.{route}.delay"
+        try:
+            from bridge.rabbitmq import wire
+            from bridge.rabbitmq.connection import checked_url, connect
+            from bridge.rabbitmq.consumer import Consumer
+            from bridge.rabbitmq.publisher import Publisher
+            from bridge.rabbitmq.topology import Topology, establish
+        except ImportError:
+            raise needs_client(where) from None
+        checked_url(connection.url, where=where)
+        self._ladder = ladder
+
+        async def session() -> Session:
+            return await connect(
+                connection.url,
+                name=f"event-bridge {where}",
+                where=where,
+                heartbeat=connection.heartbeat,
+                ca_file=connection.ca_file,
+            )
+
+        async def prepare(made: Session) -> None:
+            # The due queue dead-letters into the dead letters' exchange, so that must be there too.
+            items = [*ladder.dead_items(), *ladder.items()]
+            await establish(made, items, Topology(topology), where=where)
+
+        def make(cautious: bool) -> Consumer:  # noqa: FBT001  the one thing a new session is told
+            prefetch = 1 if cautious else DUE_PREFETCH
+            return Consumer(
+                connection, ladder.due, prefetch=prefetch, where=f"{where} (due)", read=wire.due_delivery_of
+            )
+
+        self._publisher = Publisher(session, prepare, where=where)
+        self.due = Reconnecting(make, name=f"{route}.due")
+
+    @property
+    def connected(self) -> bool:
+        """Whether the publishing session stands. It is rebuilt when something is to be held."""
+        return self._publisher.connected
+
+    @property
+    def rebuilds(self) -> int:
+        return max(0, self._publisher.rebuilds)
+
+    async def open(self) -> None:
+        await self._publisher.open()
+        await self.due.open()
+
+    async def close(self) -> None:
+        await self.due.close()
+        await self._publisher.close()
+
+    async def hold(self, items: Sequence[Hold]) -> list[Exception | None]:
+        from bridge.rabbitmq import wire
+        from bridge.rabbitmq.publisher import Outgoing
+
+        now = time.time()
+        outgoing = []
+        for item in items:
+            steps = plan(item.ticket.due_at / 1000 - now)
+            outgoing.append(Outgoing(self._ladder.entry(steps), routing_key(steps), *wire.held(item)))
+        return await self._publisher.publish(outgoing)

@@ -1,0 +1,191 @@
+"""
+One connection to RabbitMQ, with a time limit on everything and one way to fail.
+
+Plain `aio_pika.connect`, never the robust variant: that one can stay connected without channels for ever after an
+alarm (aio-pika 10.2.1, seen four times out of four). A connection here lives once; whoever needs another makes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq import exceptions
+from aiormq.abc import AbstractChannel
+from pydantic import SecretStr
+from yarl import URL
+
+from bridge import __version__
+from bridge.errors import BridgeError, ConfigError, Disconnected
+from bridge.rabbitmq import decoders
+
+log = logging.getLogger(__name__)
+
+CALL_LIMIT: Final = 10.0  # seconds any call may take
+CLOSE_LIMIT: Final = 3.0  # seconds; after that the connection is left to the garbage collector
+QUIET: Final = ("aio_pika", "aiormq", "pamqp")  # their DEBUG shows payloads and secrets
+
+
+@asynccontextmanager
+async def limited(what: str, seconds: float = CALL_LIMIT, *, where: str = "source") -> AsyncIterator[None]:
+    """
+    Bound one call to the broker, and turn whatever the client raises into our errors.
+
+    Raises Disconnected when the session is of no further use, ConfigError when a person must change something.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except BridgeError:
+        raise
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # The client cancels its callers when their connection dies (aiormq 7.2.4).
+        raise Disconnected(f"{what}: the connection was lost") from None
+    except TimeoutError:
+        raise Disconnected(f"{what}: no answer within {seconds:.0f} s") from None
+    except Exception as error:
+        raise translated(error, what, where) from error
+
+
+_CURES: Final[dict[type[Exception], tuple[str, str]]] = {
+    exceptions.ChannelNotFoundEntity: ("", "Create it, or set topology to declare"),
+    exceptions.ChannelAccessRefused: ("", "Give this user the permission it names"),
+    exceptions.ChannelPreconditionFailed: ("", "Delete or rename what is there, or make the settings say the same"),
+    exceptions.ProbableAuthenticationError: (".url", "Check the user and the password"),
+    exceptions.AuthenticationError: (".url", "Check the user and the password"),
+    exceptions.ConnectionNotAllowed: (".url", "Create the virtual host, or give this user access to it"),
+    ssl.SSLCertVerificationError: (".ca_file", "Name the authority that signed the broker's certificate"),
+}
+
+
+def translated(error: Exception, what: str, where: str) -> Exception:
+    """Our name for an error of the client; an error that is none of its comes back as it is."""
+    for kind, (field, cure) in _CURES.items():
+        if isinstance(error, kind):
+            return ConfigError(f"{where}{field}", f"{what}: {_words(error)}", cure)
+    if isinstance(error, exceptions.AMQPError | OSError | RuntimeError):
+        return Disconnected(f"{what}: {_words(error)}")
+    return error
+
+
+def _words(error: Exception) -> str:
+    """What the broker said; never the URL, which holds the password."""
+    args = [arg.decode("utf-8", "replace") if isinstance(arg, bytes) else str(arg) for arg in error.args]
+    text = " ".join(arg for arg in args if "://" not in arg)
+    return text[:300] or type(error).__name__
+
+
+def checked_url(url: SecretStr, *, where: str) -> URL:
+    """The URL, checked. Raises ConfigError that never repeats it."""
+    try:
+        parsed = URL(url.get_secret_value())
+    except ValueError:
+        raise ConfigError(f"{where}.url", "is no URL", "Write amqp://user:password@host:5672/vhost") from None
+    if parsed.scheme not in {"amqp", "amqps"} or not parsed.host:
+        raise ConfigError(f"{where}.url", "is no AMQP URL", "Write amqp://user:password@host:5672/vhost")
+    if unknown := set(parsed.query) - {"heartbeat"}:
+        problem = f"has parameters that are not taken here: {', '.join(sorted(unknown))}"
+        raise ConfigError(f"{where}.url", problem, "Remove them; TLS and timeouts have settings of their own")
+    return parsed
+
+
+class Session:
+    """One connection. `lost` is done, with the reason, once it is of no further use."""
+
+    def __init__(self, connection: AbstractConnection, where: str) -> None:
+        self._connection = connection
+        self._where = where
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        connection.close_callbacks.add(self._closed)
+
+    @property
+    def alive(self) -> bool:
+        return not self.lost.done() and not self._connection.is_closed
+
+    @property
+    def version(self) -> str:
+        """What the broker says it is, "3.10.8"."""
+        properties = self._transport().server_properties
+        version = properties.get("version", "")
+        return version.decode() if isinstance(version, bytes) else str(version)
+
+    async def channel(self, *, confirms: bool = False) -> AbstractChannel:
+        """Open a channel; with `confirms`, publishing on it raises for what is returned or refused."""
+        async with limited("opening a channel", where=self._where):
+            channel: AbstractChannel = await self._transport().channel(
+                publisher_confirms=confirms, on_return_raises=confirms
+            )
+        channel.closing.add_done_callback(self._channel_closed)
+        channel.on_consumer_cancel_callbacks.add(self._consumer_cancelled)
+        return channel
+
+    @asynccontextmanager
+    async def scratch(self) -> AsyncIterator[AbstractChannel]:
+        """A channel to throw away: a refused declaration closes it, and nothing else."""
+        async with limited("opening a channel", where=self._where):
+            channel = await self._transport().channel(publisher_confirms=False)
+        try:
+            yield channel
+        finally:
+            try:
+                async with asyncio.timeout(CLOSE_LIMIT):
+                    await channel.close()
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001  it is thrown away
+                log.debug("scratch_channel_close_failed")
+
+    def lose(self, reason: str) -> None:
+        """Give this session up."""
+        if not self.lost.done():
+            self.lost.set_result(reason)
+
+    async def close(self) -> None:
+        """Close within `CLOSE_LIMIT` seconds, or let go."""
+        self.lose("closed")
+        closing = asyncio.ensure_future(self._connection.close())
+        done, _ = await asyncio.wait({closing}, timeout=CLOSE_LIMIT)
+        if not done:
+            closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+
+    def _transport(self) -> Any:
+        transport = self._connection.transport
+        if transport is None or self._connection.is_closed:
+            raise Disconnected("the connection is closed")
+        return transport.connection
+
+    def _closed(self, _: object, error: BaseException | None) -> None:
+        self.lose(f"connection closed: {_words(error) if isinstance(error, Exception) else 'no reason given'}")
+
+    def _channel_closed(self, closing: asyncio.Future[Any]) -> None:
+        error = None if closing.cancelled() else closing.exception()
+        self.lose(f"channel closed: {_words(error) if isinstance(error, Exception) else 'no reason given'}")
+
+    async def _consumer_cancelled(self, *_: object) -> None:
+        self.lose("the broker cancelled the consumer: the queue was deleted or moved")
+
+
+async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca_file: str | None = None) -> Session:
+    """Connect once. Raises Disconnected or ConfigError. `name` is what operators see in the broker's list."""
+    decoders.install()
+    for logger in QUIET:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)  # what matters of theirs is raised, and logged by us
+    parsed = checked_url(url, where=where).update_query(heartbeat=int(heartbeat))
+    context = None
+    if parsed.scheme == "amqps":
+        context = ssl.create_default_context(cafile=ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    properties: dict[str, Any] = {"connection_name": name, "product": "event-bridge", "version": __version__}
+    async with limited("connecting", where=where):
+        connection = await aio_pika.connect(
+            str(parsed), timeout=CALL_LIMIT, client_properties=properties, ssl_context=context
+        )
+    return Session(connection, where)
