@@ -12,10 +12,11 @@ from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
 from bridge.core.breaker import State
 from bridge.core.slots import Result
 from bridge.core.tally import Tally
-from bridge.model import Stage, Verdict
+from bridge.model import Burial, Delivery, Stage, Verdict
+from bridge.rabbitmq import wire
 from bridge.stores.stats import StoreStats
 from bridge.telemetry.metrics import KINDS, OUTCOMES, PAUSES, BridgeCollector, Watched
-from tests.unit.markdown import paper, ticked
+from tests.unit.markdown import ROOT, paper, ticked
 
 README, OPERATIONS = paper("README.md"), paper("docs/operations.md")
 
@@ -94,6 +95,21 @@ def test_an_alert_says_how_bad_it_is_and_what_it_means(rule: dict[str, Any]) -> 
     assert set(rule) <= RULE_FIELDS
     assert rule["labels"]["severity"] in {"warning", "critical"}
     assert len(rule["annotations"]["summary"]) > 20
+
+
+def test_dead_letters_carry_the_headers_that_are_told() -> None:
+    told = {name for row in OPERATIONS.table("header, behind `x-bridge-dlq-`") for name in ticked(row[0])}
+    delivery = Delivery(body=b"{}", message_id="m", routing_key="orders")
+    burial = Burial(delivery, b"{}", "why", "poison", event_id="e", name="n", first_seen=1, route="default")
+    _, properties = wire.buried(burial, now=2)
+    assert told == {name.removeprefix(wire.DLQ) for name in properties.headers or {}}
+
+
+def test_log_lines_that_are_told_are_written() -> None:
+    told = set(re.findall(r"log line\s+`(\w+)`", OPERATIONS.text))
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "bridge").rglob("*.py"))
+    assert len(told) > 1
+    assert {event for event in told if f'"{event}"' not in source} == set()
 
 
 def test_alert_names_are_unique() -> None:
