@@ -15,7 +15,7 @@ from bridge.devserver.dialects import inngest, route
 from bridge.devserver.dialects.webhook import secret_bytes
 from bridge.devserver.faults import ActiveFault, Fault, Faults, Named
 from bridge.devserver.peek import names_in
-from bridge.devserver.records import RequestRecord
+from bridge.devserver.records import TEXT_KEPT, RequestRecord
 from bridge.devserver.settings import DevServerSettings
 from bridge.devserver.wire import Answer, Call, reply
 from bridge.devserver.world import World
@@ -24,7 +24,6 @@ from bridge.errors import ConfigError
 log = logging.getLogger(__name__)
 
 _NAMED_KEPT = 100
-_HEADER_KEPT = 500
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key", "proxy-authorization"})
 
 
@@ -181,8 +180,8 @@ class DevServer:
             record.events = len(keys)
         else:
             record.events = len(names)
-        record.names = list(dict.fromkeys(name for name, _ in names[:_NAMED_KEPT]))
-        record.ids = [event_id for _, event_id in names[:_NAMED_KEPT] if event_id is not None]
+        record.names = list(dict.fromkeys(name[:TEXT_KEPT] for name, _ in names[:_NAMED_KEPT]))
+        record.ids = [event_id[:TEXT_KEPT] for _, event_id in names[:_NAMED_KEPT] if event_id is not None]
 
 
 def _unknown(call: Call, world: World) -> Answer:  # noqa: ARG001  the shape of a dialect
@@ -194,7 +193,7 @@ def _describe(record: RequestRecord, call: Call) -> None:
     record.api, record.size = call.api, len(call.body)
     record.attempt = call.headers.get("x-bridge-attempt")
     record.headers = {
-        name: "***" if name in _SECRET_HEADERS else text[:_HEADER_KEPT] for name, text in call.headers.items()
+        name: "***" if name in _SECRET_HEADERS else text[:TEXT_KEPT] for name, text in call.headers.items()
     }
     if call.params.get("key"):
         record.path = "/e/***"

@@ -27,8 +27,8 @@ class Book:
     """
     Pure bookkeeping; the clock is an argument.
 
-    At most `max_events` records and `max_requests` requests are kept, and payloads of `max_bytes` in all; the ones
-    untouched for longest go first, and with them the server's knowledge of their id.
+    At most `max_events` records and `max_requests` requests are kept, and what events hold may take `max_bytes` in
+    all; the ones untouched for longest go first, and with them the server's knowledge of their id.
     """
 
     def __init__(self, *, max_events: int = 10_000, max_requests: int = 10_000, max_bytes: int = 256 << 20) -> None:
@@ -78,6 +78,7 @@ class Book:
         """Replace what waits: Trigger.dev v2 does this with an id that is not yet due. No payload keeps the old one."""
         raw = record.payload if payload is None else dump(payload)
         self._bytes += len(raw) - len(record.payload)
+        record.weight += len(raw) - len(record.payload)
         record.payload, record.due = raw, max(due, now)
         self._settle_due(record, now)
         self._changed(record)
@@ -153,7 +154,8 @@ class Book:
             will_run=arrival.run_key is None or self._first_run(arrival.run_key, now),
         )
         self.events[key] = record
-        self._bytes += len(raw)
+        record.weight = len(raw) + len(key) + len(record.name) + (len(dump(record.details)) if record.details else 0)
+        self._bytes += record.weight
         self._settle_due(record, now)
         self._changed(record)
         self._evict()
@@ -162,7 +164,7 @@ class Book:
     def _evict(self) -> None:
         while len(self.events) > self._max_events or (self._bytes > self._max_bytes and len(self.events) > 1):
             _, oldest = self.events.popitem(last=False)
-            self._bytes -= len(oldest.payload)
+            self._bytes -= oldest.weight
             self.waiting.discard(oldest.key)
             self.evicted += 1
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from bridge.devserver.faults import Fault
-from bridge.devserver.records import EventRecord, RequestRecord
+from bridge.devserver.records import TEXT_KEPT, EventRecord, RequestRecord
 from bridge.devserver.show import show_event, show_fault, show_faults, show_request, show_stats
 from bridge.devserver.wire import JSON, dump
 from bridge.devserver.world import House
@@ -70,9 +70,8 @@ class Inspection:
         event = self._server.book.events.get(request.query.get("key", ""))
         if event is None:
             return _json({"error": "no such event; it may have left the ring"}, 404)
-        carried = (
-            entry for entry in reversed(self._server.book.requests) if entry.api == event.api and event.id in entry.ids
-        )
+        noted, log = event.id[:TEXT_KEPT], reversed(self._server.book.requests)
+        carried = (entry for entry in log if entry.api == event.api and noted in entry.ids)
         requests = [show_request(entry) for entry in islice(carried, _ATTEMPTS_SHOWN)]
         return _json({"event": show_event(event), "requests": requests})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+TEXT_KEPT = 500  # characters of a name, id or header in the request log
+
 
 @dataclass(slots=True, frozen=True)
 class Arrival:
@@ -47,6 +49,7 @@ class EventRecord:
     refs: list[str] = field(default_factory=list)  # the API's own ids for it
     arrivals: list[float] = field(default_factory=list)
     details: dict[str, object] = field(default_factory=dict)
+    weight: int = 0  # bytes it takes of the book's memory, roughly
     rev: int = 0
 
     @property

@@ -23,5 +23,5 @@ class DevServerSettings(BaseModel):
     seed: int | None = Field(default=None, description="Seed of the dice behind rate and jitter, to repeat a run.")
     max_events: int = Field(default=10_000, ge=1, description="Events remembered; ids beyond are forgotten too.")
     max_requests: int = Field(default=10_000, ge=1, description="Requests remembered.")
-    max_payload_bytes: Size = Field(default=256 << 20, ge=1, description="Payloads remembered, in all.")
+    max_payload_bytes: Size = Field(default=256 << 20, ge=1, description="Bytes of events remembered, in all.")
     max_body: Size = Field(default=16 << 20, ge=1, description="Largest request body; beyond it 413.")

@@ -195,6 +195,13 @@ async def test_an_event_is_shown_with_the_requests_that_carried_it(
         assert answer.status == 404
 
 
+async def test_a_very_long_id_finds_its_requests(client: aiohttp.ClientSession, server: DevServer) -> None:
+    await send(client, {"name": "a", "id": "x" * 5000})
+    (key,) = server.book.events
+    async with client.get("/_/event", params={"key": key}) as answer:
+        assert len((await answer.json())["requests"]) == 1
+
+
 async def test_requests_can_be_asked_for(client: aiohttp.ClientSession) -> None:
     await send(client)
     await send(client, {"data": {}})

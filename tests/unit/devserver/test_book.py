@@ -67,11 +67,11 @@ def test_the_oldest_untouched_events_are_forgotten_first() -> None:
 
 
 def test_payloads_are_bounded_in_all_and_the_newest_is_always_kept() -> None:
-    book = Book(max_bytes=100)
+    book = Book(max_bytes=1000)
     for event_id in "abc":
-        take(book, event_id, payload="x" * 48)
+        take(book, event_id, payload="x" * 300, details={"context": "y" * 100})
     assert [record.id for record in book.events.values()] == ["b", "c"]
-    take(book, "huge", payload="x" * 500)
+    take(book, "huge", payload="x" * 5000)
     assert [record.id for record in book.events.values()] == ["huge"]
 
 
