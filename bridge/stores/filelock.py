@@ -19,6 +19,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
+        """Lock the database at `path`."""
         self._path = path
         self._fd: int | None = None
 
@@ -29,11 +30,11 @@ class FileLock:
     def acquire(self) -> None:
         """Raise StoreUnavailable when another process holds it, ConfigError when there can be no such file."""
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise ConfigError(
                 "store.path",
-                f"cannot write in {self._path.parent.resolve()} ({error.strerror})",
+                f"cannot write {self._path}.lock ({error.strerror})",
                 "Create the directory and let this user write in it, or choose another path",
             ) from error
         try:

@@ -25,8 +25,8 @@ from bridge.stores.schema import Row, Synchronous
 
 log = logging.getLogger(__name__)
 
-# At the size a block has with single events; 20.6 bytes with blocks of 100. Beside it the WAL, at its ceiling.
-_BYTES_A_KEY: Final = 27
+# With a block for each event; 20.6 with blocks of 100. Beside it the WAL, at its ceiling. (measured)
+_BYTES_A_KEY: Final = 32
 _BYTES_BESIDE: Final = 17_000_000
 
 

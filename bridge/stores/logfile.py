@@ -34,7 +34,7 @@ class LogFile:
         self._path = path
         self._synchronous = synchronous
         self._clock = clock
-        self._lock = FileLock(Path(f"{path}.lock"))
+        self._lock = FileLock(path)
         self._db: sqlite3.Connection | None = None
         self.damaged = 0
 
