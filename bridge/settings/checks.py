@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from bridge.apis import MemorySettings, TargetSettings
 from bridge.errors import ConfigError
+from bridge.rabbitmq.options import SharedConnectionSettings
 from bridge.settings.tree import Route, Settings
+from bridge.sources.rabbitmq import RabbitMQSourceSettings
 
 MEMORY = "memory"
 
@@ -40,14 +45,39 @@ def _dedups(target: TargetSettings) -> bool:
 
 def _shared(settings: Settings) -> Iterator[ConfigError]:
     """Find two routes that would take each other's events."""
-    queues: dict[Hashable, str] = {}
+    owners: dict[Hashable, str] = {}
     for name, route in settings.routes.items():
-        if route.source.type == MEMORY:
-            continue
-        queue = (route.source.url.get_secret_value(), route.source.queue)
-        if (other := queues.setdefault(queue, name)) != name:
-            yield ConfigError(
-                f"routes.{name}.source.queue",
-                f"is read by the route {other} too, so each event would reach only one of the two",
-                "Bind a second queue to the same exchange, and read that one here",
-            )
+        source = route.source
+        if isinstance(source, RabbitMQSourceSettings):
+            other = owners.setdefault((_broker(source.url), source.queue), name)
+            if other != name:
+                yield ConfigError(
+                    f"routes.{name}.source.queue",
+                    f"is read by the route {other} too, so each event would reach only one of the two",
+                    "Bind a second queue to the same exchange, and read that one here",
+                )
+        for part in ("delay", "dead_letters"):
+            yield from _shared_namespace(name, part, route, owners)
+
+
+def _shared_namespace(name: str, part: str, route: Route, owners: dict[Hashable, str]) -> Iterator[ConfigError]:
+    settings = getattr(route, part)
+    url = getattr(settings, "url", None) or getattr(route.source, "url", None)
+    if url is None or not isinstance(settings, SharedConnectionSettings):
+        return
+    other = owners.setdefault((part, _broker(url), settings.namespace_of(name)), name)
+    if other != name:
+        yield ConfigError(
+            f"routes.{name}.{part}.namespace",
+            f"is that of the route {other} too, so each would take what the other has put aside",
+            "Give each route its own, or none",
+        )
+
+
+def _broker(url: SecretStr) -> Hashable:
+    """Tell brokers apart, whatever the user."""
+    try:
+        parts = urlsplit(url.get_secret_value())
+    except ValueError:  # no URL at all: whoever connects says so
+        return url.get_secret_value()
+    return parts.hostname, parts.netloc.rpartition("@")[2].rpartition(":")[2], parts.path.rstrip("/")

@@ -100,7 +100,7 @@ def _annotated(annotation: Any, metadata: tuple[Any, ...]) -> str:
     return " ".join([word, *(bound for meta in metadata if (bound := _bound(meta, show)))])
 
 
-def _bound(meta: Any, show: Callable[[float], str]) -> str:
+def _bound(meta: Any, show: Callable[[Any], str]) -> str:
     match meta:
         case Ge(ge=limit):
             return f"from {show(limit)}"
@@ -116,13 +116,16 @@ def _bound(meta: Any, show: Callable[[float], str]) -> str:
 def _default(info: FieldInfo) -> str:
     if info.default_factory:
         return "like the source" if _models(_full(info)) else "none"
-    value = info.default
+    write = writer_of(info)
+    return f"`{write(info.default)}`" if write and info.default is not None else _plain(info.default)
+
+
+def writer_of(info: FieldInfo) -> Callable[[float], str] | None:
+    """Find how a duration or a size is written; None for everything else."""
     functions = {meta.func for meta in info.metadata if isinstance(meta, BeforeValidator)}
-    if seconds in functions and value is not None:
-        return f"`{duration(value)}`"
-    if octets in functions and value is not None:
-        return f"`{size(value)}`"
-    return _plain(value)
+    if seconds in functions:
+        return duration
+    return size if octets in functions else None
 
 
 def _plain(value: object) -> str:

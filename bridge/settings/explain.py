@@ -49,16 +49,19 @@ def _explain(detail: ErrorDetails, stack: Stack, root: Place) -> Problem:
             variable = _variable((*trail, "type") if branch else trail)
             problem, cure = "is missing", f"Set it in the file, or as {variable}{' and so on' if branch else ''}"
         case "union_tag_not_found":
+            kinds = (_place(root, trail) or Place()).variants
             trail = (*trail, "type")
-            problem, cure = "is missing", f"Write {one_of(_quoted(context))}"
+            problem, cure = "is missing", f"Write {one_of(kinds)}"
+        case "too_short":
+            problem, cure = f"must have at least {context['min_length']} of what it lists", "Add what is missing"
         case "union_tag_invalid":
             trail = (*trail, "type")
-            problem, cure = _choice(_quoted(context), _value(stack.tree, trail))
+            problem, cure = _choice(_quoted(context), stack.value(trail))
         case "literal_error" | "enum":
             secret = (place := _place(root, trail)) is not None and place.secret
-            problem, cure = _choice(_quoted(context), None if secret else _value(stack.tree, trail))
+            problem, cure = _choice(_quoted(context), None if secret else stack.value(trail))
         case "extra_forbidden":
-            problem, cure = "is not a setting", _unknown(trail, stack.tree, root)
+            problem, cure = "is not a setting", _unknown(trail, stack, root)
         case "value_error":
             problem, cure = str(context["error"]), "Correct it"
         case kind:
@@ -94,10 +97,10 @@ def _choice(words: list[str], given: object) -> tuple[str, str]:
     return f"must be {one_of(words)}", f'Did you mean "{close}"?' if close else "Write one of them"
 
 
-def _unknown(trail: Trail, tree: object, root: Place) -> str:
+def _unknown(trail: Trail, stack: Stack, root: Place) -> str:
     *way, name = trail
     parent = _place(root, way) or Place()
-    kind = _value(tree, (*way, "type"))
+    kind = stack.value((*way, "type"))
     names = parent.names(kind)
     if close := did_you_mean(str(name), names):
         return f'Did you mean "{close}"?'
@@ -111,14 +114,6 @@ def _place(root: Place, trail: Iterable[str | int]) -> Place | None:
     for step in trail:
         place = place.below(str(step)) if place else None
     return place
-
-
-def _value(tree: object, trail: Trail) -> object:
-    for step in trail:
-        if not isinstance(tree, Mapping):
-            return None
-        tree = tree.get(step)
-    return tree
 
 
 def _quoted(context: Mapping[str, object]) -> list[str]:

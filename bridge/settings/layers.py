@@ -70,6 +70,15 @@ class Stack:
         for old in [old for old in self.origins if old[: len(trail)] == trail]:
             del self.origins[old]
 
+    def value(self, trail: Trail) -> object:
+        """Find what was written at this place; None where nothing was."""
+        found: object = self.tree
+        for step in trail:
+            if not isinstance(found, Mapping):
+                return None
+            found = found.get(step)
+        return found
+
     def where(self, trail: Trail) -> str:
         """Find where this, or else the closest thing around it, was written; "" when nowhere."""
         for length in range(len(trail), 0, -1):

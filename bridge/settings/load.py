@@ -38,8 +38,11 @@ class Loaded:
 
     def origin(self, trail: Trail) -> str:
         """Where the value at this place of `settings` was written; "" for a default."""
-        flat = "routes" not in self.stack.tree and trail[:2] == ("routes", DEFAULT)
-        return self.stack.origins.get(trail[2:] if flat else trail, "")
+        if "routes" not in self.stack.tree and trail[:2] == ("routes", DEFAULT):
+            trail = trail[2:]
+        if trail[-1] == "type" and trail not in self.stack.origins and isinstance(self.stack.value(trail[:-1]), str):
+            trail = trail[:-1]  # `format: auto` stands for `format: {type: auto}`
+        return self.stack.origins.get(trail, "")
 
     def located(self, error: ConfigError) -> Problem:
         """Say where the setting stands that an error of a later moment is about."""

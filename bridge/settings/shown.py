@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
+from bridge.settings.document import writer_of
 from bridge.settings.load import Loaded
 from bridge.settings.yamlfile import Trail
 from bridge.telemetry.redaction import MASK, redact
@@ -21,19 +23,30 @@ _PLAIN = re.compile(r"[A-Za-z_][\w-]*")
 _COLUMN = 60  # where comments begin
 
 
-def masked(value: object) -> Any:
-    """Give plain values, with every secret masked. Of a broker's URL the user and the host stay."""
+def masked(value: object, *, in_words: bool = False) -> Any:
+    """
+    Give plain values, with every secret masked. Of a broker's URL the user and the host stay.
+
+    `in_words` writes durations and sizes as people do, "1h30m"; otherwise they are numbers.
+    """
     if isinstance(value, BaseModel):
-        return {name: masked(getattr(value, name)) for name in type(value).model_fields}
+        fields = type(value).model_fields.items()
+        return {name: _field(getattr(value, name), info, in_words=in_words) for name, info in fields}
     if isinstance(value, Mapping):
-        return {str(key): MASK if _TELLING.search(str(key)) else masked(inner) for key, inner in value.items()}
+        shown = {str(key): masked(inner, in_words=in_words) for key, inner in value.items()}
+        return {key: MASK if _TELLING.search(key) and isinstance(inner, str) else inner for key, inner in shown.items()}
     if isinstance(value, list | tuple):
-        return [masked(inner) for inner in value]
+        return [masked(inner, in_words=in_words) for inner in value]
     if isinstance(value, SecretStr):
         return _broker_url(value.get_secret_value()) or MASK
     if isinstance(value, Enum):
         return value.value
     return redact(str(value)) if isinstance(value, str | Path) else value
+
+
+def _field(value: object, info: FieldInfo, *, in_words: bool) -> Any:
+    write = writer_of(info)
+    return write(value) if in_words and write and isinstance(value, int | float) else masked(value, in_words=in_words)
 
 
 def _broker_url(secret: str) -> str | None:
@@ -51,7 +64,7 @@ def _broker_url(secret: str) -> str | None:
 
 def as_yaml(loaded: Loaded) -> str:
     """Give all settings as YAML; those that were written somewhere say where."""
-    return "\n".join(_lines(masked(loaded.settings), (), loaded)) + "\n"
+    return "\n".join(_lines(masked(loaded.settings, in_words=True), (), loaded)) + "\n"
 
 
 def _lines(tree: Mapping[str, Any], trail: Trail, loaded: Loaded) -> Iterator[str]:

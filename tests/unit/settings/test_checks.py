@@ -1,0 +1,53 @@
+"""Settings that contradict each other."""
+
+import pytest
+
+from bridge.settings.checks import review
+from bridge.settings.tree import Settings
+
+RABBIT = {"type": "rabbitmq", "url": "amqp://h/", "queue": "q"}
+ZOPIO = {"type": "zopio", "url": "http://h"}
+
+
+def said(**settings: object) -> list[str]:
+    return [str(problem) for problem in review(Settings.model_validate(settings))]
+
+
+def test_sound_settings_are_left_alone() -> None:
+    assert said(source=RABBIT, target=ZOPIO) == []
+    assert said(source={"type": "memory"}, target={"type": "memory"}) == []
+
+
+def test_forwarding_without_a_store_needs_a_target_that_suppresses_duplicates() -> None:
+    forward = {"store_down": "forward"}
+    (problem,) = said(source=RABBIT, target=ZOPIO, dedup=forward)
+    assert problem == (
+        "routes.default.dedup.store_down: `forward` would deliver duplicates: the target does not suppress them by id. "
+        "Use `pause`, or say `target.dedups_by_id: true` where the target really does."
+    )
+    assert said(source=RABBIT, target={"type": "inngest", "url": "http://h"}, dedup=forward) == []
+    webhook = {"type": "webhook", "url": "http://h"}
+    assert len(said(source=RABBIT, target=webhook, dedup=forward)) == 1
+    assert said(source=RABBIT, target={**webhook, "dedups_by_id": True}, dedup=forward) == []
+
+
+@pytest.mark.parametrize("part", ["delay", "dead_letters"])
+def test_what_a_broker_has_let_go_of_is_not_kept_in_memory(part: str) -> None:
+    (problem,) = said(source=RABBIT, target=ZOPIO, **{part: {"type": "memory"}})
+    assert problem.startswith(f"routes.default.{part}.type: `memory` would lose events at a restart")
+
+
+def test_two_routes_do_not_read_one_queue() -> None:
+    route = {"source": RABBIT, "target": ZOPIO}
+    (problem,) = said(routes={"a": route, "b": route})
+    assert problem.startswith("routes.b.source.queue: is read by the route a too")
+    other = {**route, "source": {**RABBIT, "queue": "other"}}
+    assert said(routes={"a": route, "b": other}) == []
+
+
+def test_two_routes_do_not_share_a_delay_namespace() -> None:
+    first = {"source": RABBIT, "target": ZOPIO, "delay": {"namespace": "x"}}
+    second = {**first, "source": {**RABBIT, "queue": "other"}}
+    (problem,) = said(routes={"a": first, "b": second})
+    assert problem.startswith("routes.b.delay.namespace: is that of the route a too")
+    assert said(routes={"a": first, "b": {**second, "delay": {"namespace": "y"}}}) == []
