@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from bridge.apis.encoding import dumps, header_value
-from bridge.apis.urls import climbs, split_url
+from bridge.apis.urls import split_url
 from bridge.model import Envelope, JsonValue
 
 FIELDS = ("id", "name", "data", "user", "ts", "v", "context", "source", "due_at")
@@ -123,7 +123,7 @@ class UrlTemplate:
             parts = split_url(url)
         except ValueError as error:
             raise Unfilled(f"its address {error}") from error
-        if (parts.scheme, parts.netloc) != self._origin or climbs(parts.path):
+        if (parts.scheme, parts.netloc) != self._origin:
             raise Unfilled("its address would leave the configured one")
         return url
 

@@ -88,12 +88,10 @@ def _url(text: str) -> URL:
 
 
 async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read up to the limit; where there is more, give the connection up instead of reading on."""
+    """Read up to the limit. Where there is more, aiohttp gives the connection up when the answer is released."""
     chunks: list[bytes] = []
     left = limit
     while left > 0 and (chunk := await answer.content.read(left)):
         chunks.append(chunk)
         left -= len(chunk)
-    if not answer.content.at_eof():
-        answer.close()
     return b"".join(chunks)

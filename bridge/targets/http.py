@@ -30,8 +30,8 @@ ATTEMPT_HEADER: Final = "x-bridge-attempt"
 QUICK_WINDOW: Final = 2.0  # seconds after the first try within which another may begin
 QUICK_PAUSES: Final = (0.1, 0.5)  # seconds before the second and the third try, times 0.5 to 1.5
 _PASSING = {502, 503, 504}
-_BASE_READ = 64 << 10  # bytes of an answer that are read at least; what an API echoes of the request comes on top
-_READ_PER_EVENT = 256
+_BASE_READ = 64 << 10  # bytes of an answer that are read at least
+_ECHO = 4  # times the request, on top: v2 echoes every event with more around it, Inngest an id for each
 
 Observer = Callable[[int | None, float], None]
 """Called after each request with its status (None without an answer) and how long it took, in seconds."""
@@ -116,7 +116,7 @@ class HttpTarget:
                 return [Unsent()] * len(events)
             request = self._encode(events)
             if isinstance(request, Request):
-                answer = await self._tries(_stamped(request, events, attempt), len(events))
+                answer = await self._tries(_stamped(request, events, attempt))
             else:
                 return [request] * len(events)
             if isinstance(answer, Failure):
@@ -141,9 +141,9 @@ class HttpTarget:
             return request
         return Rejected(f"the event takes {size} bytes, over the {limit} that the API takes") if sole else None
 
-    async def _tries(self, request: Request, count: int) -> Response | Failure:
+    async def _tries(self, request: Request) -> Response | Failure:
         """Try once, and while that may help and is allowed, twice more within two seconds."""
-        read_limit = _BASE_READ + _READ_PER_EVENT * count + 2 * len(request.body)
+        read_limit = _BASE_READ + _ECHO * len(request.body)
         began = time.monotonic()
         for pause in QUICK_PAUSES:
             answer = await self._once(request, read_limit)

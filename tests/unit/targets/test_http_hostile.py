@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import resource
 import ssl
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ConfigError, Unavailable
-from bridge.model import Accepted, Misconfigured, Retryable
+from bridge.model import Accepted, Misconfigured, Rejected, Retryable
 from tests.fakes.hostile import (
     OK,
     Behaviour,
@@ -79,6 +80,14 @@ async def test_a_bomb_stays_packed() -> None:
                 assert isinstance(await send_one(target), Retryable)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - during < 32 << 10  # KiB
     assert before <= during
+
+
+async def test_a_packed_answer_is_not_unpacked() -> None:
+    packed = gzip.compress(b'{"error":"words in a parcel"}')
+    async with HostileServer(plain(422, packed, "content-encoding: gzip")) as server, target_at(server.url) as target:
+        outcome = await send_one(target)
+    assert isinstance(outcome, Rejected)
+    assert "parcel" not in outcome.reason
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
