@@ -2,16 +2,15 @@
 The commands of the papers work as they are written.
 
 A block of commands says in its first line who runs it: `exec` (this test does, all of it), `serves` (this test starts
-and stops it), `broker` (needs a broker: other suites do; here its arguments are understood), `dev`, `install`.
+and stops it), `broker` (needs a broker: `test_docs_broker.py` does; here its arguments are understood), `dev`,
+`install`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 
 from bridge.cli.main import parser
 from tests.unit.markdown import ROOT, Fence, Paper, paper, papers
+from tests.unit.terminal import Terminal
 
 MARKS = {"exec", "serves", "broker", "dev", "install"}
 LISTENING = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -35,33 +35,8 @@ def _files() -> list[object]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An empty folder with the README's settings file and, first on the path, our command."""
-    fence = paper("README.md").marked("event-bridge.yaml")
-    (tmp_path / fence.mark).write_text(fence.text)
-    command = tmp_path / "bin" / "event-bridge"
-    command.parent.mkdir()
-    command.write_text(f"#!{sys.executable}\nimport sys\nfrom bridge.cli.main import main\nsys.exit(main())\n")
-    command.chmod(0o755)
-    return tmp_path
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("BRIDGE_", "TRIGGER_", "INNGEST_"))
-    }
-    return kept | {
-        "PATH": f"{folder / 'bin'}:{kept['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "TRIGGER_API_KEY": "tr_dev_example",
-    }
-
-
-def _run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    command = ["sh", "-eu", "-c", script]
-    return subprocess.run(
-        command, cwd=folder, env=_environment(folder), check=False, capture_output=True, text=True, timeout=120
-    )
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path)
 
 
 def test_every_block_of_commands_says_who_runs_it() -> None:
@@ -75,17 +50,22 @@ def _unmarked(one: Paper, fence: Fence) -> bool:
 
 
 @pytest.mark.parametrize(("one", "fence"), _fences("exec"))
-def test_commands_run(one: Paper, fence: Fence, folder: Path) -> None:
-    run = _run(folder, fence.text)
+def test_commands_run(one: Paper, fence: Fence, terminal: Terminal) -> None:
+    run = terminal.run(fence.text)
     assert run.returncode == 0, f"{one.name}: {run.stdout}{run.stderr}"
 
 
 @pytest.mark.parametrize(("one", "fence"), _fences("serves"))
-def test_servers_start_and_stop(one: Paper, fence: Fence, folder: Path) -> None:
+def test_servers_start_and_stop(one: Paper, fence: Fence, terminal: Terminal) -> None:
     (line,) = fence.lines
     arguments = [*shlex.split(line), "--port", "0"]
     with subprocess.Popen(
-        arguments, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        arguments,
+        cwd=terminal.folder,
+        env=terminal.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as server:
         assert server.stdout is not None
         try:
@@ -106,21 +86,21 @@ def test_arguments_are_understood(one: Paper, fence: Fence) -> None:
 
 
 @pytest.mark.parametrize("fence", _files())
-def test_settings_files_pass_the_check(fence: Fence, folder: Path) -> None:
-    (folder / fence.mark).write_text(fence.text)
-    run = _run(folder, f"event-bridge check -c {fence.mark}")
+def test_settings_files_pass_the_check(fence: Fence, terminal: Terminal) -> None:
+    terminal.write(fence.mark, fence.text)
+    run = terminal.run(f"event-bridge check -c {fence.mark}")
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_a_wrong_settings_file_ends_with_78(folder: Path) -> None:
-    (folder / "wrong.yaml").write_text("source: {type: rabbitmq, queu: orders}\n")
-    run = _run(folder, "event-bridge check -c wrong.yaml")
+def test_a_wrong_settings_file_ends_with_78(terminal: Terminal) -> None:
+    terminal.write("wrong.yaml", "source: {type: rabbitmq, queu: orders}\n")
+    run = terminal.run("event-bridge check -c wrong.yaml")
     assert run.returncode == 78, run.stdout + run.stderr
     assert "queu" in run.stderr
 
 
-def test_a_wrong_command_line_ends_with_2(folder: Path) -> None:
-    assert _run(folder, "event-bridge check --conect").returncode == 2
+def test_a_wrong_command_line_ends_with_2(terminal: Terminal) -> None:
+    assert terminal.run("event-bridge check --conect").returncode == 2
 
 
 def test_what_is_installed_is_an_extra() -> None:
