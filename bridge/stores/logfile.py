@@ -126,10 +126,10 @@ class LogFile:
     def _connect(self, path: Path) -> sqlite3.Connection:
         db = _connection(path)
         try:
-            for pragma in (*schema.PRAGMAS, f"synchronous={self._synchronous.upper()}"):
-                db.execute(f"PRAGMA {pragma}")
             if schema.is_foreign(db):
                 raise ConfigError("store.path", f"{path} is a database of something else", "Choose another path")  # noqa: TRY301  closed below like after any other
+            for pragma in (*schema.PRAGMAS, f"synchronous={self._synchronous.upper()}"):
+                db.execute(f"PRAGMA {pragma}")
             db.execute(schema.CREATE_WAITING)
             db.execute("PRAGMA user_version=1")  # a write, to learn here and now whether there can be one
         except BaseException:

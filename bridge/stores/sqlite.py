@@ -207,7 +207,7 @@ class SqliteStore:
         for item in items:
             if not (record := self._records.schedule(item, owner, _ms(ttl), now)):
                 continue
-            if self._records.has_room(item.key, self._max_keys):
+            if self._records.has_room(item.key, self._max_keys - len(records)):
                 records[item.key] = record
             else:
                 self._records.release(item.key, owner, now)

@@ -26,7 +26,7 @@ MEBIBYTE = 1 << 20
 
 @contextlib.contextmanager
 def child(path: Path, first: int) -> Iterator[IO[str]]:
-    """What a process tells that uses the store; it is killed on the way out, and what it told until then can be read."""
+    """What a process tells that uses the store. It is killed on the way out; what it told until then can be read."""
     command = [sys.executable, "-m", "tests.unit.stores.child", str(path), str(first)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
     assert process.stdout
