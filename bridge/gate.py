@@ -9,8 +9,11 @@ from collections.abc import Callable
 from enum import Enum
 
 from bridge.core.breaker import Breaker, BreakerPolicy, Permit, State
+from bridge.model import Misconfigured, Outcome, Retryable
 
 log = logging.getLogger(__name__)
+
+UNSAID_PAUSE = 1.0  # seconds, where a target asks for a pause without saying how long
 
 
 class Admission(Enum):
@@ -79,6 +82,14 @@ class Gate:
     def misconfigured(self, reason: str) -> None:
         self._breaker.misconfigured(_now(), reason, _rand())
         self._update()
+
+    def hear(self, outcome: Outcome) -> None:
+        """Shut at once on an answer that speaks for the whole target, before the requests queued behind it go out."""
+        match outcome:
+            case Misconfigured(reason):
+                self.misconfigured(reason)
+            case Retryable(_, after, True):
+                self.pause(UNSAID_PAUSE if after is None else after)
 
     def pause(self, seconds: float) -> None:
         """Send nothing for so many seconds: the target asked for it."""

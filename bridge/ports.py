@@ -7,8 +7,8 @@ says "durable" returns only when the thing is, and raises `Unavailable` when it 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from bridge.errors import PoisonError
 from bridge.model import (
@@ -24,6 +24,9 @@ from bridge.model import (
     Schedule,
     Verdict,
 )
+
+Groups: TypeAlias = AsyncGenerator[Sequence[tuple[int, Outcome]], None]
+"""What has finished of a send since the last look: pairs of index and outcome."""
 
 Secrets = Mapping[str, tuple[str, ...]]
 """The live values of each named secret, newest first. Never logged, never part of a repr."""
@@ -115,7 +118,7 @@ class Target(Resource, Protocol):
     def native_delay(self, event: Envelope, now: int) -> bool:
         """Whether the target itself would hold this event until its `due_at`."""
 
-    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> AsyncIterator[Sequence[tuple[int, Outcome]]]:
+    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:
         """
         Send all; yield groups of (index, outcome) as they finish, each index exactly once.
 

@@ -83,6 +83,7 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
     if isinstance(target, HttpTarget):
         target.may_send = gate.may_send
         target.quick_tries = lambda: gate.healthy
+        target.heard = gate.hear
     parts = Parts(
         source=route.source.build(name),
         delay=route.delay.build(name, source=route.source),

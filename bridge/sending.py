@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 
 from bridge.core.ledger import Ledger
 from bridge.core.slots import Slot
@@ -14,8 +15,6 @@ from bridge.model import Accepted, Misconfigured, Outcome, Rejected, Retryable, 
 from bridge.parking import Parking
 from bridge.ports import Target
 from bridge.settling import Settling
-
-UNSAID_PAUSE = 1.0  # seconds, where a target asks for a pause without saying how long
 
 
 class Sending:
@@ -62,18 +61,23 @@ class Sending:
 
     async def _attempt(self, ledger: Ledger, owner: str, slots: Sequence[Slot]) -> None:
         self._note_lateness(slots)
-        async for group in self._target.send([slot.event for slot in slots], [slot.attempt for slot in slots]):
-            # Whether a failure counts is asked before it is reported: the one that opens the breaker still does.
-            outage = not self._gate.healthy
-            self._report([outcome for _, outcome in group])
-            now, room = self._clock(), self._parking.room_for(ledger.open)
-            for index, outcome in group:
-                rand = random.random()  # noqa: S311  jitter, protects nothing
-                ledger.sent(slots[index], outcome, now, outage=outage, rand=rand, room=room)
-                room -= 1
-            accepted = [slots[index].first_seen for index, outcome in group if isinstance(outcome, Accepted)]
-            self._tally.seconds_to_accept.observe((now - seen) / 1000 for seen in accepted)
-            await self._settling.carry_out(ledger, owner)
+        sending = self._target.send([slot.event for slot in slots], [slot.attempt for slot in slots])
+        async with aclosing(sending):
+            async for group in sending:
+                self._learn(ledger, slots, group)
+                await self._settling.carry_out(ledger, owner)
+
+    def _learn(self, ledger: Ledger, slots: Sequence[Slot], group: Sequence[tuple[int, Outcome]]) -> None:
+        # Whether a failure counts is asked before it is reported: the one that opens the breaker still does.
+        outage = not self._gate.healthy
+        self._report([outcome for _, outcome in group])
+        now, room = self._clock(), self._parking.room_for(ledger.open)
+        for index, outcome in group:
+            rand = random.random()  # noqa: S311  jitter, protects nothing
+            ledger.sent(slots[index], outcome, now, outage=outage, rand=rand, room=room)
+            room -= 1
+        accepted = [slots[index].first_seen for index, outcome in group if isinstance(outcome, Accepted)]
+        self._tally.seconds_to_accept.observe((now - seen) / 1000 for seen in accepted)
 
     def _note_lateness(self, slots: Sequence[Slot]) -> None:
         now = self._clock()
@@ -92,12 +96,10 @@ class Sending:
             match outcome:
                 case Accepted() | Rejected():
                     passed += 1
-                case Retryable(_, after, True):
-                    self._gate.pause(UNSAID_PAUSE if after is None else after)
-                case Retryable(why):
+                case Retryable(why, _, False):
                     failed, reason = failed + 1, why
-                case Misconfigured(why):
-                    self._gate.misconfigured(why)
+                case Retryable() | Misconfigured():
+                    self._gate.hear(outcome)
                 case Unsent():
                     pass
         if passed:

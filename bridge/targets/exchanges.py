@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 
 from bridge.model import Envelope, Outcome, Rejected, Retryable
-from bridge.ports import Api
+from bridge.ports import Api, Groups
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,7 @@ class Exchanges:
         self._finished: list[tuple[int, Outcome]] = []
         self._wake = asyncio.Event()
 
-    async def groups(
-        self, parts: Sequence[Slots], known: dict[int, Outcome]
-    ) -> AsyncIterator[Sequence[tuple[int, Outcome]]]:
+    async def groups(self, parts: Sequence[Slots], known: dict[int, Outcome]) -> Groups:
         """Send all parts; yield first what was known without sending, then the rest in groups as they finish."""
         left = len(known) + sum(map(len, parts))
         self._finish(list(known.items()))

@@ -8,7 +8,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeGuard
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from bridge.apis import HttpOptions
 from bridge.errors import ConfigError, Unavailable
 from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Request, Response, Retryable, Unsent
-from bridge.ports import Api
+from bridge.ports import Api, Groups
 from bridge.targets.client import Client
 from bridge.targets.credentials import Credentials
 from bridge.targets.exchanges import Exchanges, Slots, refusals, slices
@@ -78,7 +78,7 @@ class HttpTarget:
     def native_delay(self, event: Envelope, now: int) -> bool:
         return event.due_at is not None and 0 < event.due_at - now <= self._api.max_delay_ms
 
-    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> AsyncIterator[Sequence[tuple[int, Outcome]]]:
+    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:
         refused = refusals(self._api, events)
         parts = slices(self._api, events, [slot for slot in range(len(events)) if slot not in refused])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.apis import MemorySettings
 from bridge.model import Accepted, Envelope, Outcome
+from bridge.ports import Groups
 from bridge.targets.exchanges import Exchanges, Slots
 
 
@@ -56,7 +57,7 @@ class MemoryTarget:
     def native_delay(self, event: Envelope, now: int) -> bool:
         return event.due_at is not None and 0 < event.due_at - now <= self._settings.native_delay * 1000
 
-    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> AsyncIterator[Sequence[tuple[int, Outcome]]]:
+    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:
         async def exchange(slots: Slots) -> Sequence[Outcome | None]:
             return [self._take(events[slot], attempts[slot]) for slot in slots]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -31,6 +31,7 @@ from bridge.model import (
     Stage,
     Verdict,
 )
+from bridge.ports import Groups
 from bridge.route import Limits
 from bridge.stores.memory import MemoryStore
 from bridge.targets.memory import MemoryTarget
@@ -320,9 +321,6 @@ async def test_a_lost_session_costs_nothing_but_a_duplicate_delivery() -> None:
         await route.until_quiet()
 
     assert sorted(route.accepted()) == sorted(f"e{number}" for number in range(50))
-
-
-Groups = AsyncIterator[Sequence[tuple[int, Outcome]]]
 
 
 class Hanging(MemoryTarget):
