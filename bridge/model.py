@@ -55,6 +55,7 @@ class Delivery:
     timestamp: float | None = None  # epoch seconds, as the broker or the publisher stamped it
     message_id: str | None = None
     content_type: str | None = None
+    properties: Mapping[str, str | int] = field(default_factory=dict)  # further ones of the broker, carried along
     routing_key: str = ""
     position: str | None = None  # a stable coordinate ("topic/3/42"); None where the broker has none
     redelivered: bool = False

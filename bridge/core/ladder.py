@@ -20,6 +20,7 @@ GUARD: Final = 0.25  # seconds kept back, so that a copy arrives before it is du
 WINDOW: Final = 3.0  # seconds a copy may arrive early, to be held in the process
 TAIL: Final = "e"  # the last word of every routing key
 DELIVERY_LIMIT: Final = 100  # positive: RabbitMQ 3.10 takes -1 for "drop at the first return"
+DEAD_LETTER_LIMIT: Final = 1_000_000_000
 
 Arguments = Mapping[str, str | int]
 
@@ -126,9 +127,13 @@ class Ladder:
             yield Binding(self.level(number), below, f"{skipped}0.#", to_queue=False)
 
     def dead_items(self) -> Iterator[Item]:
-        """The dead letters. Nothing leaves that queue by itself: no time to live, no limit."""
+        """
+        The dead letters. Nothing leaves that queue by itself: no time to live, and a limit that nobody reaches.
+
+        RabbitMQ 4 drops after 20 returns where nothing is said, and looking into a queue is returning.
+        """
         yield Exchange(self.dead, "fanout")
-        yield Queue(self.dead, {"x-queue-type": "quorum"})
+        yield Queue(self.dead, {"x-queue-type": "quorum", "x-delivery-limit": DEAD_LETTER_LIMIT})
         yield Binding(self.dead, self.dead, "", to_queue=True)
 
 

@@ -10,25 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
 from aiormq import exceptions
 from aiormq.abc import AbstractChannel
+from aiormq.connection import TransportFactory
 from pydantic import SecretStr
 from yarl import URL
 
 from bridge import __version__
 from bridge.errors import BridgeError, ConfigError, Disconnected
-from bridge.rabbitmq import decoders
+from bridge.rabbitmq import decoders, encoders
 
 log = logging.getLogger(__name__)
 
 CALL_LIMIT: Final = 10.0  # seconds any call may take
-CLOSE_LIMIT: Final = 3.0  # seconds; after that the connection is left to the garbage collector
+CLOSE_LIMIT: Final = 3.0  # seconds to say goodbye; after that the socket is cut
 QUIET: Final = ("aio_pika", "aiormq", "pamqp")  # their DEBUG shows payloads and secrets
 
 
@@ -92,16 +92,41 @@ def checked_url(url: SecretStr, *, where: str) -> URL:
         raise ConfigError(f"{where}.url", "is no URL", "Write amqp://user:password@host:5672/vhost") from None
     if parsed.scheme not in {"amqp", "amqps"} or not parsed.host:
         raise ConfigError(f"{where}.url", "is no AMQP URL", "Write amqp://user:password@host:5672/vhost")
-    if unknown := set(parsed.query) - {"heartbeat"}:
-        problem = f"has parameters that are not taken here: {', '.join(sorted(unknown))}"
-        raise ConfigError(f"{where}.url", problem, "Remove them; TLS and timeouts have settings of their own")
+    if parsed.query:
+        problem = f"has parameters, which are not taken here: {', '.join(sorted(parsed.query))}"
+        raise ConfigError(f"{where}.url", problem, "Remove them; TLS and the heartbeat have settings of their own")
     return parsed
+
+
+class _Socket(TransportFactory):
+    """Opens the socket itself, to be able to cut it."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, self._writer = await asyncio.open_connection(url.host, url.port, ssl=self._context)
+        return reader, self._writer
+
+    def cut(self) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+
+class _Connection(aio_pika.Connection):
+    """A plain connection over our own socket."""
+
+    def __init__(self, *args: Any, ssl_context: ssl.SSLContext | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.socket = _Socket(ssl_context)
+        self.kwargs["transport_factory"] = self.socket
 
 
 class Session:
     """One connection. `lost` is done, with the reason, once it is of no further use."""
 
-    def __init__(self, connection: AbstractConnection, where: str) -> None:
+    def __init__(self, connection: _Connection, where: str) -> None:
         self._connection = connection
         self._where = where
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -110,6 +135,11 @@ class Session:
     @property
     def alive(self) -> bool:
         return not self.lost.done() and not self._connection.is_closed
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has said that it takes no publishes now (`connection.blocked`)."""
+        return self.alive and _would_wait(self._transport().ready())
 
     @property
     def version(self) -> str:
@@ -148,13 +178,15 @@ class Session:
             self.lost.set_result(reason)
 
     async def close(self) -> None:
-        """Close within `CLOSE_LIMIT` seconds, or let go."""
+        """Close, within `CLOSE_LIMIT` seconds and a moment."""
         self.lose("closed")
         closing = asyncio.ensure_future(self._connection.close())
         done, _ = await asyncio.wait({closing}, timeout=CLOSE_LIMIT)
         if not done:
-            closing.cancel()
-        await asyncio.gather(closing, return_exceptions=True)
+            # The client would wait for the broker's answer for three heartbeats.
+            self._connection.socket.cut()
+            await asyncio.wait({closing}, timeout=CLOSE_LIMIT)
+        closing.cancel()
 
     def _transport(self) -> Any:
         transport = self._connection.transport
@@ -176,6 +208,7 @@ class Session:
 async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca_file: str | None = None) -> Session:
     """Connect once. Raises Disconnected or ConfigError. `name` is what operators see in the broker's list."""
     decoders.install()
+    encoders.install()
     for logger in QUIET:
         logging.getLogger(logger).setLevel(logging.CRITICAL)  # what matters of theirs is raised, and logged by us
     parsed = checked_url(url, where=where).update_query(heartbeat=int(heartbeat))
@@ -186,6 +219,20 @@ async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca
     properties: dict[str, Any] = {"connection_name": name, "product": "event-bridge", "version": __version__}
     async with limited("connecting", where=where):
         connection = await aio_pika.connect(
-            str(parsed), timeout=CALL_LIMIT, client_properties=properties, ssl_context=context
+            str(parsed),
+            timeout=CALL_LIMIT,
+            client_properties=properties,
+            ssl_context=context,
+            connection_class=_Connection,
         )
     return Session(connection, where)
+
+
+def _would_wait(coroutine: Coroutine[Any, Any, object]) -> bool:
+    """Whether awaiting this would suspend. It is what the client offers for asking whether it is blocked."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return False
+    coroutine.close()
+    return True

@@ -30,7 +30,7 @@ _SIMPLE: dict[bytes, Callable[[bytes], Decoded]] = {}
 
 def install() -> None:
     """Put these decoders in place of pamqp's. Idempotent."""
-    _SIMPLE.update({kind: read for kind, read in decode.TABLE_MAPPING.items() if kind not in b"FAT"})
+    _SIMPLE.update({kind: read for kind, read in decode.TABLE_MAPPING.items() if kind not in (b"F", b"A", b"T")})
     decode.METHODS.update({"timestamp": timestamp, "shortstr": short_string, "table": table})
     decode.TABLE_MAPPING.update({b"T": timestamp, b"F": table, b"A": array})
 

@@ -12,7 +12,8 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
 from pamqp.commands import Basic
 
-from bridge.errors import Disconnected, Unavailable
+from bridge.errors import ConfigError, Disconnected, Unavailable
+from bridge.rabbitmq import wire
 from bridge.rabbitmq.connection import Session, limited
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Publisher:
     Owns one connection for publishing, apart from any that consumes: an alarm blocks only what publishes.
 
     A lost connection is replaced at the next call, which raises Unavailable until that works: the caller knows best
-    how long to wait. `prepare` declares or checks the topology on each new session.
+    how long to wait. `prepare` declares or checks the topology, on each new session and after anything was missing.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Publisher:
         self._where = where
         self._session: Session | None = None
         self._channel: AbstractChannel | None = None
+        self._doubtful = False  # whether something was missing when it was last published to
         self._opening = asyncio.Lock()
         self._window = asyncio.Semaphore(WINDOW)
         self.rebuilds = -1
@@ -75,39 +77,53 @@ class Publisher:
         Raises Unavailable when anything else kept one of them from being confirmed: then none of them counts, although
         some may have arrived.
         """
-        channel = await self._ready()
+        try:
+            channel = await self._ready()
+            results = await self._all(channel, items)
+            if not any(isinstance(result, TooLarge) for result in results):
+                return results
+            # A refused size closes the channel, and everything on its way over it failed too: one by one, then.
+            return [await self._alone(item) for item in items]
+        except ConfigError as error:
+            # At the start this ends the process; later it means that an operator is at work, and nothing is lost.
+            raise Unavailable(str(error)) from error
+
+    async def _all(self, channel: AbstractChannel, items: Sequence[Outgoing]) -> list[Exception | None]:
+        """Publish side by side. Raises Unavailable, unless something was too large: then that is in the list."""
         results = await asyncio.gather(*(self._one(channel, item) for item in items), return_exceptions=True)
         faults = [result for result in results if isinstance(result, BaseException)]
-        if not faults:
-            return [None] * len(items)
-        for fault in faults:
-            if not isinstance(fault, Unavailable | TooLarge):
-                raise fault
         if not any(isinstance(fault, TooLarge) for fault in faults):
-            raise faults[0]
-        # A refused size closes the channel, and everything on its way over it failed too: one by one, then.
-        await self._drop()
-        return [error for item in items for error in await self._alone(item)]
+            for fault in faults:
+                raise fault
+        return [result if isinstance(result, Exception) else None for result in results]
 
-    async def _alone(self, item: Outgoing) -> list[Exception | None]:
+    async def _alone(self, item: Outgoing) -> Exception | None:
         try:
             await self._one(await self._ready(), item)
         except TooLarge as error:
-            await self._drop()
-            return [error]
-        return [None]
+            return error
+        return None
 
     async def _one(self, channel: AbstractChannel, item: Outgoing) -> None:
         async with self._window:
+            self._fit(channel, item)
             try:
                 async with limited("publishing", CONFIRM_LIMIT, where=self._where):
                     await self._confirmed(channel, item)
-            except Disconnected as lost:
-                if self._session is not None:
+            except (Disconnected, ConfigError, TooLarge) as lost:
+                # While the broker blocks publishers, a new connection would only be blocked again, and each try would
+                # leave a copy to arrive when the alarm is over.
+                if self._session is not None and not self._session.blocked:
                     self._session.lose(str(lost))
                 raise
 
+    def _fit(self, channel: AbstractChannel, item: Outgoing) -> None:
+        room = (channel.connection.connection_tune.frame_max or wire.FRAME_MAX) - wire.FRAME_OVERHEAD
+        if dropped := wire.slim(item.properties, room):
+            log.warning("headers_dropped", extra={"part": self._where, "names": dropped[:10], "count": len(dropped)})
+
     async def _confirmed(self, channel: AbstractChannel, item: Outgoing) -> None:
+        place = item.exchange or item.routing_key
         try:
             answer = await channel.basic_publish(
                 item.body,
@@ -115,34 +131,39 @@ class Publisher:
                 routing_key=item.routing_key,
                 properties=item.properties,
                 mandatory=True,
-                timeout=CONFIRM_LIMIT,
             )
         except PublishError as error:
-            raise Unavailable(f"{item.exchange or item.routing_key}: the broker has no queue for it") from error
+            self._doubtful = True
+            raise Unavailable(f"{place}: the broker has no queue for it") from error
         except DeliveryError as error:
-            raise Unavailable(f"{item.exchange or item.routing_key}: the broker refused it") from error
+            raise Unavailable(f"{place}: the broker refused it; is a queue full, or without its leader?") from error
         except ChannelPreconditionFailed as error:
-            if "size" in str(error):
+            if "message size" in str(error):
                 raise TooLarge(f"{len(item.body)} bytes, more than the broker's max_message_size") from error
-            raise Unavailable(f"{item.exchange}: {error}") from error
+            raise
         if not isinstance(answer, Basic.Ack):
-            raise Unavailable(f"{item.exchange}: not confirmed")
+            raise Unavailable(f"{place}: not confirmed")
 
     async def _ready(self) -> AbstractChannel:
+        """The channel to publish on. Raises Unavailable or ConfigError."""
         async with self._opening:
-            if self._channel is not None and self._session is not None and self._session.alive:
-                return self._channel
-            await self._drop()
-            session = await self._connect()
-            try:
-                await self._prepare(session)
-                self._channel = await session.channel(confirms=True)
-            except BaseException:
-                await session.close()
-                raise
-            self._session = session
-            self.rebuilds += 1
+            if self._session is None or not self._session.alive:
+                await self.close()
+                await self._renew(await self._connect())
+            elif self._session.blocked:
+                raise Unavailable("the broker blocks publishers: its memory or disk alarm is on")
+            elif self._doubtful:
+                await self._prepare(self._session)
+                self._doubtful = False
+            assert self._channel is not None
             return self._channel
 
-    async def _drop(self) -> None:
-        await self.close()
+    async def _renew(self, session: Session) -> None:
+        try:
+            await self._prepare(session)
+            channel = await session.channel(confirms=True)
+        except BaseException:
+            await session.close()
+            raise
+        self._session, self._channel, self._doubtful = session, channel, False
+        self.rebuilds += 1

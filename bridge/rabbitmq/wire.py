@@ -11,12 +11,24 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from bridge.model import Burial, Delivery, Hold, Shape, Stage, Ticket
+from bridge.rabbitmq.decoders import MAX_ITEMS
+from bridge.rabbitmq.encoders import clipped
 
 OURS: Final = "x-bridge-"
 DLQ: Final = "x-bridge-dlq-"
+DROPPED: Final = "x-bridge-dropped-headers"  # names of headers that did not fit beside ours
 # What the broker wrote on an earlier trip. Sent again, RabbitMQ 3.x takes x-death for a cycle and drops the copy.
-TRAVEL_WORN: Final = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count", "CC", "BCC")
+WORN: Final = frozenset({"x-death", "x-delivery-count", "x-acquired-count", "CC", "BCC"})
+WORN_PREFIXES: Final = ("x-first-death-", "x-last-death-")
+# Sent again, these would do something: expire the copy on its way, be refused (a user id must be the sender's own), or
+# be answered.
+ONCE_ONLY: Final = frozenset({"expiration", "user_id", "reply_to"})
+FURTHER: Final = ("content_encoding", "priority", "correlation_id", "message_type", "app_id", *sorted(ONCE_ONLY))
 PERSISTENT: Final = 2
+FRAME_MAX: Final = 131_072  # bytes; RabbitMQ's default, for a broker that names no limit
+FRAME_OVERHEAD: Final = 64  # bytes of the frame that are not properties, generously
+FEW: Final = 8
+MOST_HEADERS: Final = MAX_ITEMS - 10  # the broker adds some on the way
 REASON_LIMIT: Final = 1_000  # characters; a header is no log file
 
 
@@ -31,6 +43,7 @@ def delivery_of(received: DeliveredMessage, origin: str, token: object) -> Deliv
         timestamp=_epoch(properties.timestamp),
         message_id=properties.message_id or None,
         content_type=properties.content_type or None,
+        properties={name: value for name in FURTHER if (value := getattr(properties, name)) not in (None, "")},
         routing_key=received.routing_key or "",
         redelivered=bool(received.redelivered),
     )
@@ -44,6 +57,7 @@ def due_delivery_of(received: DeliveredMessage, origin: str, token: object) -> D
     delivery.ticket = _ticket(headers)
     delivery.message_id = _text(headers.get(OURS + "message-id")) or None
     delivery.routing_key = _text(headers.get(OURS + "routing-key"))
+    delivery.properties = _carried(headers.get(OURS + "properties"))
     delivery.headers = {name: value for name, value in headers.items() if not name.startswith(OURS) and not _worn(name)}
     if delivery.ticket is not None:
         delivery.origin = delivery.ticket.origin or origin
@@ -64,6 +78,8 @@ def held(item: Hold) -> tuple[bytes, Basic.Properties]:
     if delivery.message_id is not None:
         headers[OURS + "message-id"] = delivery.message_id
     headers[OURS + "routing-key"] = delivery.routing_key
+    if delivery.properties:
+        headers[OURS + "properties"] = dict(delivery.properties)
     return item.body, _properties(delivery, headers)
 
 
@@ -86,19 +102,53 @@ def buried(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
     }
     headers: dict[str, Any] = {name: value for name, value in delivery.headers.items() if not name.startswith(DLQ)}
     headers |= {DLQ + name: value for name, value in facts.items() if value is not None}
-    return item.body, _properties(delivery, headers)
+    further = delivery.properties
+    headers |= {DLQ + name.replace("_", "-"): value for name, value in further.items() if name in ONCE_ONLY}
+    return item.body, _properties(delivery, headers, {name: further[name] for name in further.keys() - ONCE_ONLY})
 
 
-def _properties(delivery: Delivery, headers: dict[str, Any]) -> Basic.Properties:
+def slim(properties: Basic.Properties, room: int) -> list[str]:
+    """
+    Drop the publisher's largest headers until the properties take at most `room` bytes; return their names.
+
+    A publisher may fill the one frame that AMQP has for properties. With our headers beside his it would be too
+    large, and the broker closes a connection over that: every time, for ever. Nor may there be more headers than we
+    read back, or ours could be among those left out.
+    """
+    headers: dict[str, Any] = dict(properties.headers or {})
+    theirs = sorted((name for name in headers if not name.startswith(OURS)), key=lambda name: len(str(headers[name])))
+    dropped: list[str] = []
+    while theirs and (len(headers) > MOST_HEADERS or len(properties.marshal()) > room):
+        # Many small ones go by the half, so that this ends in a few rounds.
+        for _ in range(len(theirs) // 2 if len(theirs) > FEW else 1):
+            dropped.append(theirs.pop())
+            del headers[dropped[-1]]
+        headers[DROPPED] = ", ".join(dropped)[:REASON_LIMIT]
+        properties.headers = headers
+    return dropped
+
+
+def _properties(
+    delivery: Delivery, headers: dict[str, Any], further: Mapping[str, str | int] | None = None
+) -> Basic.Properties:
     """Properties of a fresh publish. Its id is new each time: the client matches returned publishes by it."""
-    stamp = None if delivery.timestamp is None else datetime.fromtimestamp(delivery.timestamp, tz=UTC)
-    return Basic.Properties(
+    properties = Basic.Properties(
         headers=headers,
-        content_type=delivery.content_type,
+        content_type=delivery.content_type and clipped(delivery.content_type),
         message_id=uuid4().hex,
-        timestamp=stamp,
+        timestamp=None if delivery.timestamp is None else datetime.fromtimestamp(delivery.timestamp, tz=UTC),
         delivery_mode=PERSISTENT,
     )
+    for name, value in (further or {}).items():
+        setattr(properties, name, clipped(value) if isinstance(value, str) else value)
+    return properties
+
+
+def _carried(value: object) -> dict[str, str | int]:
+    """The further properties of a held copy."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {name: found for name, found in value.items() if name in FURTHER and isinstance(found, str | int)}
 
 
 def _ticket(headers: Mapping[str, object]) -> Ticket | None:
@@ -120,7 +170,7 @@ def _ticket(headers: Mapping[str, object]) -> Ticket | None:
 
 
 def _worn(name: str) -> bool:
-    return name.startswith(TRAVEL_WORN)
+    return name in WORN or name.startswith(WORN_PREFIXES)
 
 
 def _text(value: object) -> str:
