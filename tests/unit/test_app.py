@@ -1,0 +1,135 @@
+"""A whole process from its settings, inside this one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bridge.app import App
+from bridge.deadletters.memory import MemoryDeadLetters
+from bridge.errors import ConfigError, Unavailable
+from bridge.settings.tree import Settings
+from bridge.sources.memory import MemorySource
+from bridge.targets.memory import MemoryTarget
+
+MEMORY: dict[str, Any] = {"source": {"type": "memory"}, "target": {"type": "memory"}}
+
+
+def settings(**more: Any) -> Settings:
+    process: dict[str, Any] = {"store": {"type": "memory"}, "admin": {"port": 0}, "drain_timeout": 5}
+    return Settings.model_validate(process | (more or MEMORY))
+
+
+@asynccontextmanager
+async def running(app: App) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    try:
+        async with asyncio.timeout(10):
+            while (await get(app, "/readyz"))[0] != 200:  # noqa: ASYNC110  a process has no event to wait for
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 20)
+
+
+async def get(app: App, path: str) -> tuple[int, str]:
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{app.probe.port}{path}") as answer,
+        ):
+            return answer.status, await answer.text()
+    except (aiohttp.ClientError, ValueError):
+        return 0, ""
+
+
+async def test_events_flow_from_the_source_to_the_target_of_each_route() -> None:
+    app = App(settings(routes={"one": MEMORY, "two": MEMORY | {"filter": {"include": ["user.*"]}}}))
+    async with running(app):
+        for name in ("one", "two"):
+            source = app.routes[name].parts.source
+            assert isinstance(source, MemorySource)
+            source.publish(json.dumps({"id": "1", "name": "user.created", "data": {}}).encode())
+            source.publish(json.dumps({"id": "2", "name": "order.paid", "data": {}}).encode())
+            while source.waiting:  # noqa: ASYNC110  likewise
+                await asyncio.sleep(0.01)
+        _, metrics = await get(app, "/metrics")
+
+    arrived = {}
+    for name, route in app.routes.items():
+        assert isinstance(route.parts.target, MemoryTarget)
+        arrived[name] = [event.id for event in route.parts.target.accepted]
+    assert arrived == {"one": ["1", "2"], "two": ["1"]}
+    assert 'bridge_events_total{result="filtered",route="two"} 1.0' in metrics
+    assert all(route.tally.law_holds() for route in app.routes.values())
+
+
+async def test_liveness_stays_green_while_something_is_waited_for_and_readiness_says_what() -> None:
+    app = App(settings())
+    gone = asyncio.Event()
+
+    class Away(MemoryDeadLetters):
+        async def open(self) -> None:
+            if not gone.is_set():
+                raise Unavailable("the broker is away")
+
+    object.__setattr__(app.routes["default"].parts, "dead_letters", Away())
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    async with asyncio.timeout(10):
+        while "the broker is away" not in (await get(app, "/readyz"))[1]:  # noqa: ASYNC110  likewise
+            await asyncio.sleep(0.01)
+    assert (await get(app, "/livez"))[0] == 200
+
+    gone.set()
+    async with asyncio.timeout(10):
+        while (await get(app, "/readyz"))[0] != 200:  # noqa: ASYNC110  likewise
+            await asyncio.sleep(0.01)
+    stop.set()
+    await asyncio.wait_for(task, 10)
+
+
+async def test_a_stop_while_something_is_waited_for_ends_at_once() -> None:
+    app = App(settings())
+
+    class Away(MemoryDeadLetters):
+        async def open(self) -> None:
+            raise Unavailable("the broker is away")
+
+    object.__setattr__(app.routes["default"].parts, "dead_letters", Away())
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    await asyncio.sleep(0.05)
+
+    stop.set()
+
+    await asyncio.wait_for(task, 5)
+
+
+def test_a_wrong_configuration_is_refused_before_anything_is_opened() -> None:
+    delays = MEMORY | {"delay": {"type": "rabbitmq"}}
+
+    with pytest.raises(ConfigError, match=r"routes\.default\.delay\.url.*source is no RabbitMQ"):
+        App(settings(**delays))
+
+
+async def test_one_route_that_dies_ends_the_process_with_its_error() -> None:
+    app = App(settings(routes={"one": MEMORY, "two": MEMORY}))
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    async with asyncio.timeout(10):
+        while (await get(app, "/readyz"))[0] != 200:  # noqa: ASYNC110  likewise
+            await asyncio.sleep(0.01)
+
+    app.routes["one"].parts.source.stop()  # a source that ends by itself
+
+    with pytest.raises(Exception, match="without being asked"):
+        await asyncio.wait_for(task, 20)
