@@ -40,6 +40,11 @@ class Module:
     def in_bridge(self) -> bool:
         return self.path.startswith("bridge/")
 
+    @property
+    def without_client(self) -> bool:
+        """Whether it can be imported where no broker's client is. A `__main__` is not for importing at all."""
+        return self.in_bridge and self.part != "rabbitmq" and not self.path.endswith("__main__.py")
+
 
 @dataclass(frozen=True, slots=True)
 class Offence:

@@ -35,7 +35,7 @@ def _import_without_clients(*names: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_everything_but_the_shared_amqp_code_is_imported_without_any_client() -> None:
-    early = [module.name for module in modules() if module.in_bridge and module.part != "rabbitmq"]
+    early = [module.name for module in modules() if module.without_client]
     names = [*early, *sorted(CLIENT_FREE)]
     run = _import_without_clients(*names)
     assert run.stdout.strip() == f"imported {len(names)}", run.stderr

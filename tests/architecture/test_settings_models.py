@@ -28,7 +28,7 @@ class _Sound(BaseModel):
 
 def _models() -> list[type[BaseModel]]:
     for module in modules():
-        if module.in_bridge and module.part != "rabbitmq":
+        if module.without_client:
             importlib.import_module(module.name)
     return sorted(_below(BaseModel), key=lambda model: f"{model.__module__}.{model.__name__}")
 
