@@ -75,7 +75,7 @@ def test_a_planted_line_is_found_out(line: str) -> None:
     [
         "POST /trigger",
         "the network/ folder and its homework/x",
-        "$HOME/.cache and ~/work/x, https://example.com/work/x",
+        "$HOME/.cache and ~" + SLASH + "work/x, https://example.com" + SLASH + "work/x",
         "path: /var/lib/event-bridge/keys.db",
         "x = 1",
         "=" * 8,
