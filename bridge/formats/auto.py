@@ -17,7 +17,7 @@ an array are judged one by one. Nothing is taken for raw JSON because nothing el
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -30,25 +30,19 @@ from bridge.formats.inngest import InngestShape
 from bridge.formats.options import FormatOptions, HeaderName
 from bridge.formats.raw import NAME_HEADER, RawFormat
 from bridge.formats.sendevent import SendEventShape
-from bridge.formats.shape import Decoded, EventShape, JsonFormat, Rules
+from bridge.formats.shape import Decoded, EventReader, EventShape, JsonFormat, Rules
 from bridge.formats.trigger import TriggerShape
 from bridge.formats.zopio import ZopioShape
 from bridge.model import Delivery, Envelope
 from bridge.ports import Format
 
 
-class AnyShape(EventShape):
+class AnyShape(EventReader):
     """Whichever shape an object turns out to have."""
-
-    name: ClassVar[str] = "auto"
-    needs: ClassVar[str] = "the marks of one known shape"
 
     def __init__(self, rules: Rules) -> None:
         self._cloudevent = CloudEventShape(rules)
         self._others: tuple[EventShape, ...] = (TriggerShape(), ZopioShape(), SendEventShape(), InngestShape())
-
-    def matches(self, fields: Fields) -> bool:
-        return self._cloudevent.matches(fields) or any(shape.matches(fields) for shape in self._others)
 
     def read(self, fields: Fields, given: Given) -> Envelope:
         return self._of(fields).read(fields, given)

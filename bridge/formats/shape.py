@@ -39,8 +39,20 @@ class Rules:
         return Given.of(delivery, now, derive_ids=self.missing_id == "derive")
 
 
-class EventShape(ABC):
-    """One shape of a JSON object that is an event."""
+class EventReader(ABC):
+    """Makes events of JSON objects."""
+
+    @abstractmethod
+    def read(self, fields: Fields, given: Given) -> Envelope:
+        """Read the event of one object. Raises PoisonError."""
+
+    def read_body(self, fields: Fields, given: Given) -> Decoded:
+        """Read an object that is a whole body; one that may have a list of events inside overrides this."""
+        return [self.read(fields, given)]
+
+
+class EventShape(EventReader):
+    """One shape of a JSON object that is an event, told by its marks."""
 
     name: ClassVar[str]
     needs: ClassVar[str]
@@ -50,33 +62,25 @@ class EventShape(ABC):
     def matches(self, fields: Fields) -> bool:
         """Whether the object has the marks of this shape; it may still be a bad one."""
 
-    @abstractmethod
-    def read(self, fields: Fields, given: Given) -> Envelope:
-        """Read the event of one object. Raises PoisonError."""
-
-    def read_body(self, fields: Fields, given: Given) -> Decoded:
-        """Read an object that is a whole body; a shape that has a list of events inside overrides this."""
-        return [self.read(fields, given)]
-
 
 class JsonFormat:
-    """The format of bodies that are one object of `shape`, or an array of them."""
+    """The format of bodies that are one object for `reader`, or an array of them."""
 
-    def __init__(self, shape: EventShape, rules: Rules) -> None:
-        self._shape = shape
+    def __init__(self, reader: EventReader, rules: Rules) -> None:
+        self._reader = reader
         self._rules = rules
 
     def decode(self, delivery: Delivery, now: int) -> Decoded:
         given = self._rules.given(delivery, now)
         value = loads_elements(delivery.body, max_depth=self._rules.max_depth)
         if isinstance(value, list):
-            return read_array(value, self._shape, given)
-        return self._shape.read_body(Fields(value), given)
+            return read_array(value, self._reader, given)
+        return self._reader.read_body(Fields(value), given)
 
 
-def read_array(elements: Sequence[JsonValue | PoisonError], shape: EventShape, given: Given) -> Decoded:
+def read_array(elements: Sequence[JsonValue | PoisonError], reader: EventReader, given: Given) -> Decoded:
     """Read the elements of a body that is an array; a bad one becomes its PoisonError. Raises PoisonError if empty."""
-    decoded = read_each(elements, lambda fields: shape.read(fields, given))
+    decoded = read_each(elements, lambda fields: reader.read(fields, given))
     if any(isinstance(event, PoisonError) for event in decoded):
         single_out(decoded, split(given.delivery.body).__getitem__)
     return decoded

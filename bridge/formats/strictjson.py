@@ -39,20 +39,20 @@ def loads(body: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue:
     Raises PoisonError for invalid UTF-8, a byte order mark, NaN and infinities, equal keys in one object (named with
     their path), nesting beyond `max_depth`, anything after the value, and an empty body.
     """
-    value, flaw = _load(body, max_depth)
-    if flaw:
-        raise PoisonError(_find(value) or "body", "is given twice")
+    value, flawed = _load(body, max_depth)
+    if flawed and (error := _repetition(value)):
+        raise error
     return value
 
 
 def loads_elements(body: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue | list[JsonValue | PoisonError]:
     """Read like `loads`, but where the body is an array, an element with equal keys becomes its PoisonError alone."""
-    value, flaw = _load(body, max_depth)
-    if not flaw:
-        return value
-    if not isinstance(value, list):
-        raise PoisonError(_find(value) or "body", "is given twice")
-    return [_checked(element, f"[{index}]") for index, element in enumerate(value)]
+    value, flawed = _load(body, max_depth)
+    if flawed and isinstance(value, list):
+        return [_repetition(element, f"[{index}]") or element for index, element in enumerate(value)]
+    if flawed and (error := _repetition(value)):
+        raise error
+    return value
 
 
 def split(body: bytes) -> list[bytes]:
@@ -160,18 +160,13 @@ def _steps(value: JsonValue) -> Iterable[tuple[str | int, JsonValue]]:
     return enumerate(value) if isinstance(value, list) else ()
 
 
-def _checked(element: JsonValue, at: str) -> JsonValue | PoisonError:
-    path = _find(element, at)
-    return PoisonError(path, "is given twice") if path else element
-
-
-def _find(value: JsonValue, at: str = "") -> str | None:
-    """Path of the first key that stands twice. No recursion, and no path is written before it is needed."""
+def _repetition(value: JsonValue, at: str = "") -> PoisonError | None:
+    """Find the first key that stands twice. No recursion, and no path is written before it is needed."""
     todo: list[tuple[JsonValue, _Link]] = [(value, None)]
     while todo:
         value, link = todo.pop()
         if isinstance(value, _Twice):
-            return _written((link, value.key), at)
+            return PoisonError(_written((link, value.key), at), "is given twice")
         todo.extend(reversed([(child, (link, step)) for step, child in _steps(value)]))
     return None
 

@@ -96,3 +96,7 @@ def test_a_depth_limit_holds_for_the_whole_body() -> None:
         AutoSettings().build(max_event_bytes=999, max_depth=3, missing_id="derive").decode(
             delivery([{"name": "a", "data": {"b": [{}]}}]), NOW
         )
+
+
+def test_a_delivery_may_have_10_000_events() -> None:
+    assert len(read_all(b"[" + b'{"name":"a"},' * 9_999 + b'{"name":"a"}]')) == 10_000

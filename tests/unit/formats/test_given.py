@@ -151,7 +151,10 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         (PARENT, None, {"traceparent": PARENT}),
         (PARENT.encode(), b"a=1", {"traceparent": PARENT, "tracestate": "a=1"}),
         ("01" + PARENT[2:] + "-more", "a=1,b=2", {"traceparent": "01" + PARENT[2:] + "-more", "tracestate": "a=1,b=2"}),
+        (PARENT, "x" * 512, {"traceparent": PARENT, "tracestate": "x" * 512}),
         (PARENT, "x" * 513, {"traceparent": PARENT}),
+        ("01" + PARENT[2:] + "-" * 201, None, {"traceparent": "01" + PARENT[2:] + "-" * 201}),
+        ("01" + PARENT[2:] + "-" * 202, None, {}),
         (PARENT, "a=1\nb: 2", {"traceparent": PARENT}),
         (PARENT, 5, {"traceparent": PARENT}),
         (PARENT.upper(), "a=1", {}),
@@ -172,9 +175,10 @@ def test_a_valid_trace_context_is_passed_on_and_a_bad_one_dropped(
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_parsed() -> None:
-    small = build_format("auto", max_event_bytes=10)
-    with pytest.raises(PoisonError, match=r"^body has 11 bytes, more than max_event_bytes \(10\)$"):
-        small.decode(Delivery(body=b"not json at"), NOW)
+    small = build_format("auto", max_event_bytes=12)
+    assert small.decode(Delivery(body=b'{"name":"a"}'), NOW)
+    with pytest.raises(PoisonError, match=r"^body has 13 bytes, more than max_event_bytes \(12\)$"):
+        small.decode(Delivery(body=b"not json, but"), NOW)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,12 @@ def test_a_format_is_built_from_settings_too() -> None:
     assert isinstance(build_format(AutoSettings()), AutoFormat)
 
 
+def test_the_defaults_are_those_of_the_settings() -> None:
+    usual = Rules(max_event_bytes=3 * 1024 * 1024, max_depth=100, missing_id="derive")
+    assert build_format("raw") == RawFormat(rules=usual, header="x-event-name", routing_key=True, name=None)
+    assert RawFormat(rules=Rules()) == build_format("raw")
+
+
 def test_limits_and_the_policy_for_ids_reach_the_format() -> None:
     built = RawSettings(type="raw").build(max_event_bytes=7, max_depth=8, missing_id="reject")
     assert built == RawFormat(rules=Rules(max_event_bytes=7, max_depth=8, missing_id="reject"))

@@ -172,10 +172,18 @@ def elements_of(body: bytes) -> list[JsonValue | PoisonError]:
     return [*elements]
 
 
-@given(st.lists(json_values, max_size=5), st.sampled_from([(",", ":"), (" ,\n", " : ")]))
-def test_an_array_is_cut_into_the_exact_bytes_of_its_elements(values: list[JsonValue], seps: tuple[str, str]) -> None:
-    written = [json.dumps(value, separators=seps, ensure_ascii=False).encode() for value in values]
-    assert split(b" [ " + b" , ".join(written) + b" ] ") == written
+def test_an_object_with_repeated_keys_is_refused_as_a_whole() -> None:
+    with pytest.raises(PoisonError, match=r"^b\.c is given twice$"):
+        loads_elements(b'{"b":{"c":1,"c":2}}')
+
+
+@given(st.lists(json_values, max_size=5), st.sampled_from([(",", ":"), (" ,\n", " : ")]), st.sampled_from(["", " \n"]))
+def test_an_array_is_cut_into_the_exact_bytes_of_its_elements(
+    values: list[JsonValue], seps: tuple[str, str], space: str
+) -> None:
+    written = [json.dumps(value, separators=seps, ensure_ascii=False) for value in values]
+    body = f"{space}[{space}{f'{space},{space}'.join(written)}{space}]{space}"
+    assert split(body.encode()) == [element.encode() for element in written]
 
 
 def test_deep_values_and_long_integers_are_written() -> None:
