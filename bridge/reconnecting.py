@@ -15,7 +15,8 @@ from bridge.ports import Source
 log = logging.getLogger(__name__)
 
 FIRST_WAIT, LAST_WAIT = 0.5, 30.0  # seconds before a new session; full jitter, doubling
-BARREN = 3  # sessions in a row that settled nothing, after which the next one is cautious
+BARREN = 3  # short sessions in a row that settled nothing, after which the next one is cautious
+SHORT = 60.0  # seconds; a session that lives longer is not killed by what it received
 
 
 class Session(Source, Protocol):
@@ -33,8 +34,9 @@ class Reconnecting:
     """
     Keeps a session standing.
 
-    `make(cautious)` makes the next one, not open. It is cautious after sessions that settled nothing: then something
-    in the prefetch may be what kills them, and only one delivery at a time is put at risk.
+    `make(cautious)` makes the next one, not open. It is cautious after sessions that died soon and settled nothing:
+    then something in the prefetch may be what kills them, and only one delivery at a time is put at risk, since each
+    lost session counts against the delivery limit of all that it had received.
     """
 
     def __init__(self, make: Callable[[bool], Session], *, name: str) -> None:
@@ -44,6 +46,7 @@ class Reconnecting:
         self._paused = False
         self._stopping = asyncio.Event()
         self._barren = 0
+        self._born = 0.0
         self._forgotten = 0
         self.rebuilds = 0
 
@@ -59,7 +62,7 @@ class Reconnecting:
     async def open(self) -> None:
         """Open the first session. Raises Disconnected or ConfigError; may be called again then."""
         try:
-            await self._session.open()
+            await self._open_session()
         except BaseException:
             await self._replace()
             raise
@@ -94,8 +97,11 @@ class Reconnecting:
 
     async def _rebuild(self) -> None:
         """Make sessions until one opens. Raises EndOfSource when asked to stop meanwhile."""
-        self._barren = 0 if self._session.settled else self._barren + 1
-        wait = FIRST_WAIT
+        short = asyncio.get_running_loop().time() - self._born < SHORT
+        self._barren = self._barren + 1 if short and not self._session.settled else 0
+        if self._barren >= BARREN:
+            log.error("sessions_die_unsettled", extra={"session": self._name, "sessions": self._barren})
+        wait = min(LAST_WAIT, FIRST_WAIT * 2 ** min(self._barren, 6))
         while not self._stopping.is_set():
             await self._replace()
             if self._stopping.is_set():
@@ -103,27 +109,28 @@ class Reconnecting:
             await self._pause_for(random.uniform(0, wait))  # noqa: S311  full jitter, protects nothing
             wait = min(LAST_WAIT, wait * 2)
             try:
-                await self._session.open()
+                await self._open_session()
             except (Disconnected, ConfigError) as error:
                 # Wrong settings ended the start; later, the same words mean that an operator is at work.
                 log.warning("session_not_rebuilt", extra={"session": self._name, "reason": str(error)})
                 continue
             self.rebuilds += 1
             log.info("session_rebuilt", extra={"session": self._name, "rebuilds": self.rebuilds})
-            if self._paused:
-                self._session.pause()
             return
         raise EndOfSource
+
+    async def _open_session(self) -> None:
+        await self._session.open()
+        self._born = asyncio.get_running_loop().time()
+        if self._paused:
+            self._session.pause()
+        if self._stopping.is_set():
+            self._session.stop()
 
     async def _replace(self) -> None:
         self._forgotten += self._session.forgotten
         await self._session.close()
-        cautious = self._barren >= BARREN
-        if cautious:
-            log.error("sessions_die_unsettled", extra={"session": self._name, "sessions": self._barren})
-        self._session = self._make(cautious)
-        if self._stopping.is_set():
-            self._session.stop()
+        self._session = self._make(self._barren >= BARREN)
 
     async def _pause_for(self, seconds: float) -> None:
         try:

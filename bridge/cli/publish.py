@@ -110,7 +110,7 @@ async def _publish(source: RabbitMQSourceSettings, route: str, shape: str, event
     """Publish all of them. Raises Unavailable when not all are confirmed, ConfigError for a queue that is not there."""
     from bridge.rabbitmq.connection import Session, connect
     from bridge.rabbitmq.publisher import Publisher
-    from bridge.rabbitmq.topology import Topology, establish
+    from bridge.rabbitmq.topology import Topology, ensure
 
     where = f"routes.{route}.source"
 
@@ -124,7 +124,7 @@ async def _publish(source: RabbitMQSourceSettings, route: str, shape: str, event
         )
 
     async def prepare(made: Session) -> None:
-        await establish(made, [source.queue_to_declare()], Topology(source.topology), where=where)
+        await ensure(made, source.queue_to_declare(route), Topology(source.topology), where=where)
 
     publisher = Publisher(session, prepare, where=where)
     try:

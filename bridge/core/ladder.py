@@ -114,13 +114,13 @@ class Ladder:
         """Everything in an order in which it can be declared."""
         yield Exchange(self.out)
         yield from (Exchange(self.level(number)) for number in range(LEVELS))
-        yield Queue(self.due, {**_safe_queue(self.dead), "x-delivery-limit": DELIVERY_LIMIT})
+        yield Queue(self.due, {**safe_queue(self.dead), "x-delivery-limit": DELIVERY_LIMIT})
         # Unconditional: 32 unroutable copies would freeze a level (its dead-letter worker has 32 slots).
         yield Binding(self.out, self.due, "#", to_queue=True)
         for number in range(LEVELS):
             below = self.level(number - 1) if number else self.out
             # A constant time to live for each queue: RabbitMQ expires messages only at the head.
-            arguments = {**_safe_queue(below), "x-message-ttl": 2**number * 1000}
+            arguments = {**safe_queue(below), "x-message-ttl": 2**number * 1000}
             yield Queue(self.level(number), arguments)
             skipped = "*." * (LEVELS - 1 - number)
             yield Binding(self.level(number), self.level(number), f"{skipped}1.#", to_queue=True)
@@ -137,7 +137,7 @@ class Ladder:
         yield Binding(self.dead, self.dead, "", to_queue=True)
 
 
-def _safe_queue(dead_letter_exchange: str) -> dict[str, str | int]:
+def safe_queue(dead_letter_exchange: str) -> dict[str, str | int]:
     """A quorum queue whose messages move on at least once; that strategy needs reject-publish (RabbitMQ 3.10 docs)."""
     return {
         "x-queue-type": "quorum",

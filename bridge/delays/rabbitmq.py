@@ -46,6 +46,7 @@ class RabbitMQDelayLine:
         where = f"routes.{route}.delay"
         try:
             from bridge.rabbitmq import wire
+            from bridge.rabbitmq.appetite import Appetite
             from bridge.rabbitmq.connection import checked_url, connect
             from bridge.rabbitmq.consumer import Consumer
             from bridge.rabbitmq.publisher import Publisher
@@ -70,9 +71,12 @@ class RabbitMQDelayLine:
             await establish(made, items, Topology(topology), where=where)
 
         def make(cautious: bool) -> Consumer:  # noqa: FBT001  the one thing a new session is told
-            prefetch = 1 if cautious else DUE_PREFETCH
             return Consumer(
-                connection, ladder.due, prefetch=prefetch, where=f"{where} (due)", read=wire.due_delivery_of
+                connection,
+                ladder.due,
+                appetite=Appetite(DUE_PREFETCH, cautious=cautious),
+                where=f"{where} (due)",
+                read=wire.due_delivery_of,
             )
 
         self._publisher = Publisher(session, prepare, where=where)

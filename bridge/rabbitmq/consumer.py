@@ -6,21 +6,26 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from bridge.core.watermark import Watermark
-from bridge.errors import Disconnected, EndOfSource
+from bridge.errors import ConfigError, Disconnected, EndOfSource
 from bridge.model import Delivery, Verdict
 from bridge.rabbitmq import wire
+from bridge.rabbitmq.appetite import Appetite
 from bridge.rabbitmq.connection import Session, connect, limited
 from bridge.rabbitmq.options import ConnectionSettings
 
 log = logging.getLogger(__name__)
 
 FLAP: Final = 0.2  # seconds a pause must last before the consumer is cancelled
-LOOK_EVERY: Final = 30.0  # seconds between looks whether a silent queue has anything for us
+PROBATION: Final = 60.0  # seconds after which a cautious session that settled nothing is trusted all the same
+WATCHDOG: Final = 30.0  # seconds between looks whether a silent queue has anything for us
+SETTLE_IN: Final = 1.0  # seconds that deliveries which are ready may take to come
+OFTEN: Final = 15  # returns of one delivery that are worth a warning: RabbitMQ 4 drops at 20 where nothing else is said
+WARN_EVERY: Final = 60.0  # seconds
 
 Read = Callable[[DeliveredMessage, str, object], Delivery]
 """Turns what the client delivers into a Delivery, given its origin and its token."""
@@ -28,7 +33,7 @@ Read = Callable[[DeliveredMessage, str, object], Delivery]
 
 class Consumer:
     """
-    One generation: one connection, one channel, one consumer.
+    One generation: one connection, one channel, one consumer at a time.
 
     The client's callback only fills a buffer that the prefetch bounds. Whatever ends the connection, the channel or
     the consumer ends this object: `receive` raises Disconnected, and `settle` skips what is not of this session.
@@ -39,31 +44,34 @@ class Consumer:
         connection: ConnectionSettings,
         queue: str,
         *,
-        prefetch: int,
+        appetite: Appetite,
         where: str,
         prepare: Callable[[Session], Awaitable[None]] | None = None,
         read: Read = wire.delivery_of,
-        look_every: float = LOOK_EVERY,
+        watchdog: float = WATCHDOG,
     ) -> None:
+        """`prepare` looks after the topology. `watchdog` is in seconds; 0 means none."""
         self._connection = connection
         self._queue = queue
-        self._prefetch = prefetch
         self._where = where
         self._prepare = prepare
         self._read = read
-        self._look_every = look_every
+        self._watchdog = watchdog
         self._origin = f"rabbitmq:{queue}"
+        self._appetite = appetite
         self._buffer: deque[Delivery] = deque()
         self._marks = Watermark()
         self._arrived = asyncio.Event()
-        self._settling = asyncio.Lock()
+        self._wanted = asyncio.Event()  # set when `_width` may have to change
+        self._width = 0  # the prefetch of the consumer that stands; 0 for none
+        self._tag: str | None = None
         self._received = 0
-        self._paused = False
-        self._consumer: str | None = None
+        self._paused_at: float | None = None
         self._stopped = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
         self._session: Session | None = None
         self._channel: AbstractChannel | None = None
+        self._warned = -WARN_EVERY
         self.settled = 0
         self.forgotten = 0
 
@@ -81,13 +89,15 @@ class Consumer:
         if self._prepare is not None:
             await self._prepare(self._session)
         self._channel = await self._session.channel()
-        async with limited("setting the prefetch", where=self._where):
-            await self._channel.basic_qos(prefetch_count=self._prefetch)
-        await self._consume()
-        self._spawn(self._watch())
+        await self._reshape(self._want())
+        self._supervise(self._tend)
+        if self._watchdog:
+            self._supervise(self._watch)
+        if self._appetite.cautious:
+            self._supervise(self._trust_in_time)
 
     async def close(self) -> None:
-        for task in list(self._tasks):
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._session is not None:
@@ -104,47 +114,39 @@ class Consumer:
         return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
 
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
-        if self._channel is None or not self.connected:
-            self.forgotten += len(batch)
-            return
-        # One at a time: a multiple ack must not overtake the single ack of a tag below it.
-        async with limited("settling", where=self._where), self._settling:
-            settled, returned = self._own_tags(batch, verdicts)
-            for tag in returned:
-                await self._channel.basic_nack(tag, requeue=True)
-                self._marks.finish(tag)
-            up_to, singly = self._marks.settle(settled)
-            if up_to is not None:
-                await self._channel.basic_ack(up_to, multiple=True)
-            for tag in singly:
-                await self._channel.basic_ack(tag)
-        self.settled += len(settled)
+        own = [pair for pair in zip(batch, verdicts, strict=True) if self._owns(pair[0])]
+        self.forgotten += len(batch) - len(own)  # those of an older session the broker has back already
+        try:
+            await self._give_back([delivery for delivery, verdict in own if verdict is Verdict.RETURN])
+            await self._ack([delivery for delivery, verdict in own if verdict is Verdict.SETTLE])
+        except (Disconnected, ConfigError) as error:
+            self._lose(error)
+            self.forgotten += len(own)
 
     def pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._spawn(self._follow_pause())
+        """Take in no more. A short pause costs nothing; a longer one cancels the consumer, but keeps the session."""
+        if self._paused_at is None:
+            loop = asyncio.get_running_loop()
+            self._paused_at = loop.time()
+            loop.call_later(FLAP, self._wanted.set)
 
     def resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            self._spawn(self._follow_pause())
+        self._paused_at = None
+        self._wanted.set()
 
     def stop(self) -> None:
         self._stopped = True
         self._arrived.set()
+        self._wanted.set()
 
-    def _own_tags(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> tuple[list[int], list[int]]:
-        """Tags of this session to settle, and to return. Those of an older one the broker has back already."""
-        settled: list[int] = []
-        returned: list[int] = []
-        for delivery, verdict in zip(batch, verdicts, strict=True):
-            match delivery.token:
-                case (owner, int(tag)) if owner is self:
-                    (settled if verdict is Verdict.SETTLE else returned).append(tag)
-                case _:
-                    self.forgotten += 1
-        return settled, returned
+    @property
+    def _standing(self) -> AbstractChannel:
+        if self._channel is None or not self.connected:
+            raise Disconnected("the session is over")
+        return self._channel
+
+    def _owns(self, delivery: Delivery) -> bool:
+        return isinstance(delivery.token, tuple) and delivery.token[0] is self and self.connected
 
     def _check(self) -> None:
         if self._stopped:
@@ -166,67 +168,130 @@ class Consumer:
         """The client's callback: nothing that could wait or fail belongs here."""
         tag = received.delivery_tag
         assert tag is not None
+        delivery = self._read(received, self._origin, (self, tag))
         self._marks.start(tag)
         self._received += 1
-        self._buffer.append(self._read(received, self._origin, (self, tag)))
+        self._buffer.append(delivery)
         self._arrived.set()
+        self._appetite.take(len(delivery.body))
+        if self._want() != self._width:
+            self._wanted.set()
+        self._warn_of_returns(delivery.headers.get("x-delivery-count"))
 
-    async def _consume(self) -> None:
-        assert self._channel is not None
+    def _warn_of_returns(self, count: object) -> None:
+        now = asyncio.get_running_loop().time()
+        if isinstance(count, int) and count >= OFTEN and now - self._warned >= WARN_EVERY:
+            self._warned = now
+            log.warning("delivery_returned_often", extra={"queue": self._queue, "returns": count})
+
+    def _gone(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._appetite.give(len(delivery.body))
+        if not self._width:
+            self._wanted.set()
+
+    def _want(self) -> int:
+        """How many deliveries the broker may have out to us now; 0 means no consumer."""
+        paused = self._paused_at is not None and asyncio.get_running_loop().time() - self._paused_at >= FLAP
+        return 0 if self._stopped or paused else self._appetite.prefetch(self._width)
+
+    async def _tend(self) -> None:
+        """Keep the consumer as it is wanted. All changes happen here, one after the other."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if (want := self._want()) != self._width:
+                await self._reshape(want)
+            if self._stopped:
+                unread = list(self._buffer)
+                self._buffer.clear()
+                await self._give_back(unread)
+
+    async def _reshape(self, width: int) -> None:
+        """
+        Have a consumer with this prefetch, or none for 0: then the broker keeps what is not here yet.
+
+        A prefetch applies to new consumers only (quorum queues know no other), so each change means another one.
+        """
+        channel = self._standing
         async with limited(f"consuming {self._queue}", where=self._where):
-            answer = await self._channel.basic_consume(self._queue, self._take_in)
-        self._consumer = answer.consumer_tag
+            if self._tag is not None:
+                await channel.basic_cancel(self._tag)
+                self._tag = None
+            if width:
+                await channel.basic_qos(prefetch_count=width)
+                self._tag = (await channel.basic_consume(self._queue, self._take_in)).consumer_tag
+        self._width = width
 
-    async def _cancel(self) -> None:
-        assert self._channel is not None
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            async with limited(f"cancelling the consumer of {self._queue}", where=self._where):
-                await self._channel.basic_cancel(consumer)
+    async def _ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Up to the watermark at once, and singly beyond it: a straggler never uses up the prefetch."""
+        up_to, singly = self._marks.settle(_tag_of(delivery) for delivery in deliveries)
+        self._gone(deliveries)
+        async with limited("settling", where=self._where):
+            if up_to is not None:
+                await self._standing.basic_ack(up_to, multiple=True)
+            for tag in singly:
+                await self._standing.basic_ack(tag)
+        self.settled += len(deliveries)
+        if self._appetite.cautious and deliveries:
+            self._trust()
 
-    async def _follow_pause(self) -> None:
-        """
-        Cancel the consumer once a pause lasts, and consume again after it.
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Return to the queue. Only at shutdown: each return counts against a delivery limit."""
+        self._gone(deliveries)
+        async with limited("giving back", where=self._where):
+            for delivery in deliveries:
+                self._marks.finish(_tag_of(delivery))
+                await self._standing.basic_nack(_tag_of(delivery), requeue=True)
 
-        Without a consumer the broker keeps everything that is not here yet, and counts no delivery against it.
-        """
-        if self._paused:
-            await asyncio.sleep(FLAP)
-        try:
-            if self._paused and self._consumer is not None:
-                await self._cancel()
-            elif not self._paused and self._consumer is None and not self._stopped:
-                await self._consume()
-        except Exception as error:  # noqa: BLE001  whatever it is, this session is of no further use
-            self._lose(str(error))
+    def _trust(self) -> None:
+        self._appetite.cautious = False
+        self._wanted.set()
+
+    async def _trust_in_time(self) -> None:
+        await asyncio.sleep(PROBATION)
+        self._trust()
 
     async def _watch(self) -> None:
         """Notice a queue that has something for us while nothing comes: connected, and yet deaf."""
         while True:
             before = self._received
-            await asyncio.sleep(self._look_every)
-            if self._paused or self._received != before or len(self._marks) >= self._prefetch:
+            await asyncio.sleep(self._watchdog)
+            if not self._idle_since(before):
                 continue
             ready = await self._ready_at_broker()
-            await asyncio.sleep(1.0)
-            if ready and self._received == before and not self._paused:
-                self._lose(f"{ready} deliveries are ready, but none comes")
+            await asyncio.sleep(SETTLE_IN)
+            if ready and self._idle_since(before):
+                raise Disconnected(f"{ready} deliveries are ready, but none comes")
+
+    def _idle_since(self, received: int) -> bool:
+        """Whether nothing came although it could have."""
+        return self._received == received and len(self._marks) < self._width
 
     async def _ready_at_broker(self) -> int:
         assert self._session is not None
-        try:
-            async with self._session.scratch() as channel, limited(f"looking at {self._queue}", where=self._where):
-                found = await channel.queue_declare(self._queue, passive=True)
-        except Exception as error:  # noqa: BLE001  the look itself is the test
-            self._lose(f"the watchdog got no answer: {error}")
-            return 0
+        async with self._session.scratch() as channel, limited(f"looking at {self._queue}", where=self._where):
+            found = await channel.queue_declare(self._queue, passive=True)
         return int(found.message_count or 0)
 
-    def _lose(self, reason: str) -> None:
-        if self._session is not None:
-            self._session.lose(reason)
+    def _supervise(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Run something that lasts as long as the session; if it fails, the session is over."""
 
-    def _spawn(self, coroutine: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        async def supervised() -> None:
+            try:
+                await act()
+            except Exception as error:  # noqa: BLE001  whatever it is, this session is of no further use
+                self._lose(error)
+
+        self._tasks.append(asyncio.get_running_loop().create_task(supervised()))
+
+    def _lose(self, error: Exception) -> None:
+        if self._session is not None:
+            self._session.lose(str(error))
+
+
+def _tag_of(delivery: Delivery) -> int:
+    assert isinstance(delivery.token, tuple)
+    tag = delivery.token[1]
+    assert isinstance(tag, int)
+    return tag

@@ -32,7 +32,9 @@ class SharedConnectionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: SecretStr | None = Field(None, description="amqp:// or amqps:// URL; by default the source's.")
-    heartbeat: Duration = Field(15.0, ge=5, le=600, description="Seconds between heartbeats.")
+    heartbeat: Duration | None = Field(
+        None, ge=5, le=600, description="Seconds between heartbeats; by default the source's, or 15."
+    )
     ca_file: str | None = Field(None, description="PEM file of the authorities to trust; by default the source's.")
     namespace: str | None = Field(
         None,
@@ -48,17 +50,22 @@ class SharedConnectionSettings(BaseModel):
     )
 
     def at(self, source: object, where: str) -> ConnectionSettings:
-        """The broker to use. Raises ConfigError when there is none to take over from the source."""
-        if self.url is not None:
-            return ConnectionSettings(url=self.url, heartbeat=self.heartbeat, ca_file=self.ca_file)
-        if isinstance(source, ConnectionSettings):
-            taken = source.model_dump(include=set(ConnectionSettings.model_fields))
-            return ConnectionSettings(**taken)
-        raise ConfigError(f"{where}.url", "is missing, and the source is no RabbitMQ", "Give the URL of a RabbitMQ")
+        """The broker to use: the source's, but for what is said here. Raises ConfigError when there is no URL."""
+        names = set(ConnectionSettings.model_fields)
+        own = self.model_dump(include=names, exclude_none=True)
+        if self.url is None and not isinstance(source, ConnectionSettings):
+            raise ConfigError(f"{where}.url", "is missing, and the source is no RabbitMQ", "Give the URL of a RabbitMQ")
+        # Another broker shares nothing with the source's: what is trusted there need not be trusted here.
+        taken = source.model_dump(include=names) if isinstance(source, ConnectionSettings) and not self.url else {}
+        return ConnectionSettings(**{**taken, **own})
 
     def namespace_of(self, route: str) -> str:
-        """The namespace for a route."""
-        return self.namespace or ("bridge" if route == "default" else f"bridge.{route}")
+        return self.namespace or namespace_for(route)
+
+
+def namespace_for(route: str) -> str:
+    """The namespace of a route that names none: each route has exchanges and queues of its own."""
+    return "bridge" if route == "default" else f"bridge.{route}"
 
 
 def needs_client(where: str) -> ConfigError:

@@ -18,10 +18,11 @@ QUEUE = "events"
 
 @pytest.mark.parametrize("poison", POISON)
 async def test_a_poison_property_stops_nothing(poison: str, broker: Node, amqp_url: str) -> None:
-    settings = RabbitMQSourceSettings(type="rabbitmq", url=amqp_url, queue=QUEUE, prefetch=1, topology="declare")
+    settings = RabbitMQSourceSettings(type="rabbitmq", url=amqp_url, queue=QUEUE, prefetch=1)
     source = settings.build("default")
-    await source.open()
     async with lab(amqp_url) as publisher:
+        await publisher.declare(QUEUE)
+        await source.open()
         try:
             await publisher.publish(QUEUE, b"poison", POISON[poison])
         except AMQPError:
