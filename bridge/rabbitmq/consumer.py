@@ -205,7 +205,8 @@ class Consumer:
             if self._stopped:
                 unread = list(self._buffer)
                 self._buffer.clear()
-                await self._give_back(unread)
+                if unread:  # giving back wakes this loop again
+                    await self._give_back(unread)
 
     async def _reshape(self, width: int) -> None:
         """
