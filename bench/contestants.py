@@ -1,0 +1,60 @@
+"""Those who take part in the bench of the road: how each is started for a job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.peers.job import KEY, LINGER, Job, arguments_of
+
+HAND_WRITTEN = "hand-written"
+
+Start = Callable[[Job, Path], list[str]]
+"""The command line for a job; what it needs to write goes into the folder."""
+
+
+def bridge_command(settings: Mapping[str, Any], folder: Path) -> list[str]:
+    """The installed program with these settings, its key store in the folder."""
+    config = folder / "bridge.json"
+    store = {"type": "sqlite", "path": str(folder / "keys.db")}
+    config.write_text(json.dumps({"store": store, "log": {"format": "json"}, **settings}))  # JSON is YAML
+    return [str(Path(sys.executable).with_name("event-bridge")), "run", "--config", str(config)]
+
+
+def bridge(job: Job, folder: Path) -> list[str]:
+    """As shipped: nothing is set but where events come from and where they go."""
+    return _bridge(job, folder, {})
+
+
+def lingering_bridge(job: Job, folder: Path) -> list[str]:
+    """With batches that may take as long to fill as those of the peers."""
+    return _bridge(job, folder, {"linger": LINGER})
+
+
+def _bridge(job: Job, folder: Path, limits: Mapping[str, float]) -> list[str]:
+    origin = job.target.removesuffix(path_of(arrays=job.arrays))
+    target = {"type": "inngest"} if job.arrays else {"type": "trigger", "version": "v1"}
+    settings = {
+        "source": {"type": "rabbitmq", "url": job.url, "queue": job.queue},
+        "target": {**target, "url": origin, "key": KEY},
+        "limits": dict(limits),
+        "admin": {"enabled": False},
+    }
+    return bridge_command(settings, folder)
+
+
+def path_of(*, arrays: bool) -> str:
+    return f"/e/{KEY}" if arrays else "/api/v1/events"
+
+
+def peer(module: str) -> Start:
+    return lambda job, _: [sys.executable, "-m", f"bench.peers.{module}", *arguments_of(job)]
+
+
+def contestants(*, arrays: bool) -> dict[str, Start]:
+    """All who take part, by name. Where events share a request, the bridge takes part with and without a linger."""
+    further: dict[str, Start] = {"bridge, 10 ms": lingering_bridge} if arrays else {}
+    return {"bridge": bridge, **further, HAND_WRITTEN: peer("handwritten"), "FastStream": peer("framework")}

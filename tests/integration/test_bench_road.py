@@ -1,0 +1,48 @@
+"""The benches at work, with few events: their figures mean nothing here, but every event must arrive and be settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench import delays
+from bench.contestants import HAND_WRITTEN, contestants
+from bench.measuring import SinkProcess, running_sink
+from bench.road import LANES, Course, Lane, race
+from devtools.rabbitmq import Node
+
+INSTALLED = ("bridge", HAND_WRITTEN)  # FastStream comes with `./dev bench` only
+
+
+@pytest.fixture
+def sink() -> Iterator[SinkProcess]:
+    with running_sink() as running:
+        yield running
+
+
+@pytest.mark.parametrize("lane", LANES[::3], ids=lambda lane: lane.title)
+def test_everyone_brings_all_events_down_the_road(broker: Node, vhost: str, sink: SinkProcess, lane: Lane) -> None:
+    course = Course(broker, vhost, sink, events=300, margin=120)
+    results = race(course, [lane], rounds=1, names=INSTALLED)
+    assert set(results[lane]) == set(INSTALLED) <= set(contestants(arrays=lane.arrays))
+    for runs in results[lane].values():
+        (run,) = runs
+        assert run.cpu > 0
+        assert run.rate > 0
+        assert run.packing >= 1
+
+
+def test_a_contestant_that_gives_up_is_noticed(broker: Node, vhost: str, sink: SinkProcess) -> None:
+    course = Course(broker, vhost, sink, events=1, margin=0)
+    with pytest.raises(TimeoutError, match="ended with code 0 after 0 of 1 events"):
+        course.measure(LANES[0], lambda _job, _place: ["true"])
+
+
+def test_delayed_events_arrive_and_none_is_early(
+    amqp_url: str, sink: SinkProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delays, "LONGEST", 1.0)
+    result = delays.measure(amqp_url, sink, 20, rate=0)
+    assert len(result.ms) == 20
+    assert min(result.ms) >= 0
