@@ -11,7 +11,7 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 
@@ -86,13 +86,26 @@ class App:
                 raise result
 
     async def _open_all(self, stack: AsyncExitStack, stop: asyncio.Event) -> bool:
-        """Open everything in order; False when asked to stop before all of it was there."""
-        resources: list[tuple[str, Resource]] = [("store", self.store)]
-        for name, route in self.routes.items():
-            resources += [(f"routes.{name}.{part}", resource) for part, resource in route.resources()]
+        """Open the store, then the routes side by side; False when asked to stop before all of it was there."""
+        if not await self._open_in_order(stack, stop, [("store", self.store)]):
+            return False
+        opening = [
+            asyncio.create_task(self._open_in_order(stack, stop, route.resources(), prefix=f"routes.{name}."))
+            for name, route in self.routes.items()
+        ]
+        try:
+            return all(await asyncio.gather(*opening))
+        finally:
+            for task in opening:
+                task.cancel()
+            await asyncio.gather(*opening, return_exceptions=True)
+
+    async def _open_in_order(
+        self, stack: AsyncExitStack, stop: asyncio.Event, resources: Sequence[tuple[str, Resource]], prefix: str = ""
+    ) -> bool:
         for name, resource in resources:
             stack.push_async_callback(resource.close)
-            if not await self._open(name, resource, stop):
+            if not await self._open(prefix + name, resource, stop):
                 return False
         return True
 

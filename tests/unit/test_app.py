@@ -97,6 +97,44 @@ async def test_liveness_stays_green_while_something_is_waited_for_and_readiness_
     await asyncio.wait_for(task, 10)
 
 
+async def test_routes_open_side_by_side() -> None:
+    app = App(settings(routes={"one": MEMORY, "two": MEMORY}))
+
+    class Away(MemoryDeadLetters):
+        async def open(self) -> None:
+            raise Unavailable("the broker is away")
+
+    for route in app.routes.values():
+        object.__setattr__(route.parts, "dead_letters", Away())
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    try:
+        async with asyncio.timeout(10):
+            while not all(name in (await get(app, "/readyz"))[1] for name in ("routes.one.", "routes.two.")):
+                await asyncio.sleep(0.01)
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+
+async def test_a_setting_that_proves_wrong_while_opening_ends_the_process_with_its_error() -> None:
+    app = App(settings(routes={"one": MEMORY, "two": MEMORY}))
+
+    class Wrong(MemoryDeadLetters):
+        async def open(self) -> None:
+            raise ConfigError("routes.two.dead_letters.url", "is wrong", "Set another one")
+
+    class Away(MemoryDeadLetters):
+        async def open(self) -> None:
+            raise Unavailable("the broker is away")
+
+    object.__setattr__(app.routes["one"].parts, "dead_letters", Away())
+    object.__setattr__(app.routes["two"].parts, "dead_letters", Wrong())
+
+    with pytest.raises(ConfigError, match="is wrong"):
+        await asyncio.wait_for(app.run(asyncio.Event()), 10)
+
+
 async def test_a_stop_while_something_is_waited_for_ends_at_once() -> None:
     app = App(settings())
 
