@@ -128,6 +128,7 @@ async def _publish(source: RabbitMQSourceSettings, route: str, shape: str, event
 
     publisher = Publisher(session, prepare, where=where)
     try:
+        await publisher.open()
         for start in range(0, len(events), BATCH):
             composed = [compose(shape, event) for event in events[start : start + BATCH]]
             results = await publisher.publish([_outgoing(source.queue, event) for event in composed])

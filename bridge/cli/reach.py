@@ -82,7 +82,7 @@ def _file(path: Path) -> Finding:
         return Finding("store", "ok", f"{path} will be made")
     if not os.access(path, os.R_OK | os.W_OK):
         return Finding("store", "error", f"cannot read and write {path}", "Let this user do so")
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    lock = FileLock(path)  # leaves a file behind, but one that the store has made already
     try:
         lock.acquire()
     except StoreUnavailable:

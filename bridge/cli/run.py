@@ -25,7 +25,8 @@ def main(options: argparse.Namespace) -> int:
     from bridge import app  # after the signals are caught: these imports take a while
     from bridge.settings.load import load, secrets_of
 
-    settings = load(file=options.config, environment=os.environ, assignments=options.assignments).settings
+    loaded = load(file=options.config, environment=os.environ, assignments=options.assignments)
+    settings = loaded.settings
     redact.hide(secrets_of(settings))
     with logging_to(sys.stdout, style=settings.log.format, level=settings.log.level):
         try:
@@ -35,10 +36,9 @@ def main(options: argparse.Namespace) -> int:
             return FAULT
         except Exception as error:
             if problems := list(_settings_at_fault(error)):
-                raise Problems(problems) from None
+                raise Problems(map(loaded.located, problems)) from None
             log.critical("fault", exc_info=error)
             return FAULT
-        log.info("stopped")
         return OK
 
 

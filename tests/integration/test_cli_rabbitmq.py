@@ -1,0 +1,213 @@
+"""The command line against a real broker and the local event API: publish, run, check, and no secret anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bridge.cli.main import SHAPES
+from bridge.devserver import DevServer, DevServerSettings
+from devtools.rabbitmq import Node
+
+SECRET = "canary-5ecret"
+
+Start = Callable[..., Awaitable["asyncio.subprocess.Process"]]
+
+
+@dataclass(slots=True, frozen=True)
+class Done:
+    code: int | None
+    out: str
+    err: str
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[DevServer]:
+    async with DevServer(DevServerSettings(port=0)) as server:
+        yield server
+
+
+@pytest.fixture
+async def start(tmp_path: Path, amqp_url: str, api: DevServer) -> AsyncIterator[Start]:
+    """Start `event-bridge` with the broker and the API of this test."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def begin(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        given = {
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "BRIDGE_SOURCE__TYPE": "rabbitmq",
+            "BRIDGE_SOURCE__URL": amqp_url,
+            "BRIDGE_SOURCE__QUEUE": "events",
+            "BRIDGE_SOURCE__TOPOLOGY": "declare",
+            "BRIDGE_TARGET__TYPE": "inngest",
+            "BRIDGE_TARGET__URL": api.url,
+            "BRIDGE_TARGET__NATIVE_DELAY": "0s",
+            "BRIDGE_TARGET__KEY": SECRET,
+            "BRIDGE_ADMIN__PORT": "0",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bridge.cli", *arguments,
+            cwd=tmp_path, env=given | environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def done(process: asyncio.subprocess.Process) -> Done:
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert SECRET not in (out + err).decode()
+    return Done(process.returncode, out.decode(), err.decode())
+
+
+async def lines_until(process: asyncio.subprocess.Process, event: str) -> dict[str, object]:
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        async for line in process.stdout:
+            said: dict[str, object] = json.loads(line)
+            if said["event"] == event:
+                return said
+    pytest.fail(f"{event} was never logged: {await process.stderr.read() if process.stderr else ''!r}")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  what another process does has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+def delivered(api: DevServer) -> dict[str, str]:
+    return {event.id: event.name for event in api.book.events.values()}
+
+
+async def test_every_shape_is_published_and_delivered(start: Start, api: DevServer) -> None:
+    daemon = await start("run")
+    await lines_until(daemon, "started")
+    for shape in SHAPES:
+        published = await done(await start("publish", "--shape", shape, "--name", "user.created", "--id", shape))
+        assert published == Done(0, f"published event {shape} to events\n", "")
+    # Inngest knows one id only, so that of a CloudEvent has its source in it.
+    ids = {"/event-bridge/publish#cloudevents" if shape == "cloudevents" else shape for shape in SHAPES}
+    await until(lambda: set(delivered(api)) == ids)
+    daemon.send_signal(signal.SIGTERM)
+    assert (await done(daemon)).code == 0
+
+
+async def test_many_and_delayed_ones_with_the_data_of_a_file(start: Start, api: DevServer, tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text('{"n": 7}')
+    arguments = ("--name", "order.paid", "--data", "@data.json", "--id", "o", "--count", "2500", "--delay", "500ms")
+    published = await done(await start("publish", *arguments))
+    assert published == Done(0, "published 2500 events to events\n", "")
+    daemon = await start("run")
+    await until(lambda: len(delivered(api)) == 2500)
+    assert set(delivered(api)) == {f"o-{number}" for number in range(1, 2501)}
+    daemon.terminate()
+    assert (await done(daemon)).code == 0
+
+
+async def test_check_reaches_everything(start: Start) -> None:
+    checked = await done(await start("check", "--connect"))
+    assert checked.code == 0
+    assert re.search(r"# ok +routes\.default\.source: RabbitMQ \d+\.\d+\.\d+ reached", checked.out)
+    assert "the queue events will be made" in checked.out
+    assert re.search(r"# ok +routes\.default\.target: reached, nothing sent", checked.out)
+    assert re.search(r'url: "amqp://guest:\*\*\*@127', checked.out)
+
+
+async def test_a_queue_that_is_not_there_is_named_by_each_command(start: Start) -> None:
+    verify = ("--set", "source.topology=verify")
+    checked = await done(await start("check", "--connect", *verify))
+    assert checked.code == 1
+    assert "there is no queue events" in checked.out
+    for command in (("run",), ("publish", "--name", "user.created")):
+        refused = await done(await start(*command, *verify))
+        assert refused.code == 78
+        assert "BRIDGE_SOURCE" in refused.err
+        assert "Create it, or set topology to declare." in refused.err
+
+
+@pytest.mark.parametrize("command", [("run",), ("check", "--connect"), ("publish", "--name", "user.created")])
+async def test_a_wrong_password_is_said_and_not_shown(start: Start, broker: Node, command: tuple[str, ...]) -> None:
+    url = f"amqp://guest:{SECRET}@127.0.0.1:{broker.port}/"
+    refused = await done(await start(*command, BRIDGE_SOURCE__URL=url))
+    assert refused.code == (1 if command[0] == "check" else 78)
+    assert "Check the user and the password" in refused.out + refused.err
+
+
+async def test_a_broker_that_is_away_is_waited_for_by_the_daemon_only(start: Start) -> None:
+    away = {"BRIDGE_SOURCE__URL": f"amqp://u:{SECRET}@127.0.0.1:9/"}
+    assert (await done(await start("check", "--connect", **away))).code == 1
+    published = await done(await start("publish", "--name", "user.created", **away))
+    assert (published.code, published.out) == (1, "")
+    daemon = await start("run", **away)
+    waiting = await lines_until(daemon, "waiting_to_open")
+    assert str(waiting["part"]).startswith("routes.default.")
+    daemon.terminate()
+    assert (await done(daemon)).code == 0
+
+
+async def test_the_second_signal_ends_a_drain_that_hangs(start: Start, api: DevServer) -> None:
+    await done(await start("publish", "--name", "user.created", "--id", "stuck"))
+    async with aiohttp.ClientSession() as session, session.post(f"{api.url}/_/faults", json={"hang": True}) as answer:
+        assert answer.status < 300
+    daemon = await start("run", BRIDGE_DRAIN_TIMEOUT="5m", BRIDGE_TARGET__HTTP__TIMEOUT="5m")
+    await until(lambda: api.in_flight)
+    daemon.terminate()
+    await lines_until(daemon, "stop_asked")
+    daemon.terminate()
+    ended = await done(daemon)
+    assert ended.code == 1
+    assert "stopped_without_draining" in ended.out
+
+
+@pytest.mark.parametrize("way", ["file", "variable", "named file", "secrets directory", "--set"])
+async def test_no_secret_shows_however_it_is_given(start: Start, api: DevServer, tmp_path: Path, way: str) -> None:
+    key = tmp_path / ("bridge_target__key" if way == "secrets directory" else "key.txt")
+    key.write_text(SECRET)
+    (tmp_path / "event-bridge.yaml").write_text(f"target: {{key: {SECRET}}}\n" if way == "file" else "{}")
+    given = {
+        "variable": {"BRIDGE_TARGET__KEY": SECRET},
+        "named file": {"BRIDGE_TARGET__KEY_FILE": str(key)},
+        "secrets directory": {"BRIDGE_SECRETS_DIR": str(tmp_path)},
+    }.get(way, {})
+    options = ("--set", f"target.key={SECRET}") if way == "--set" else ()
+    environment = {"BRIDGE_TARGET__KEY": "", "BRIDGE_LOG__LEVEL": "debug"} | given
+    for command in (("check",), ("check", "--json", "--connect"), ("publish", "--name", "user.created", "--id", "e")):
+        assert (await done(await start(*command, *options, **environment))).code == 0
+    async with aiohttp.ClientSession() as session:
+        await session.post(f"{api.url}/_/faults", json={"status": 401, "times": 1})
+    daemon = await start("run", *options, **environment)
+    await until(lambda: delivered(api))
+    daemon.terminate()
+    ended = await done(daemon)
+    assert ended.code == 0
+    assert "debug" in ended.out or "info" in ended.out
+    assert api.book.requests[-1].status == 200
+
+
+async def test_one_line_of_json_for_each_thing_that_happens(start: Start, api: DevServer) -> None:
+    await done(await start("publish", "--name", "user.created", "--id", "e"))
+    daemon = await start("run")
+    await until(lambda: delivered(api))
+    daemon.terminate()
+    lines = [json.loads(line) for line in (await done(daemon)).out.splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["ts"]) for line in lines)
+    assert all(re.fullmatch(r"[a-z_]+", line["event"]) for line in lines)
+    assert os.linesep not in "".join(line["event"] for line in lines)
