@@ -96,20 +96,22 @@ class Inngest(Dialect):
             return f"ts {event.ts} is outside the years 1980 to 2099, which Inngest takes, in milliseconds"
         return None
 
-    def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
-        items: list[JsonValue] = [self._item(event) for event in events]
+    def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:
+        items: list[JsonValue] = [self._item(event, now) for event in events]
         return Request("POST", f"{self.url}/e/{secrets['key'][0]}", {**JSON_TYPE, **self._env}, dumps(items))
 
-    def _item(self, event: Envelope) -> dict[str, JsonValue]:
+    def _item(self, event: Envelope, now: int) -> dict[str, JsonValue]:
         known = identity(event)
         item: dict[str, JsonValue] = {
             "id": f"{event.name}/{known}" if self._id_with_name else known,
             "name": event.name,
             "data": self._data(event.data),
         }
-        ts = event.due_at if event.due_at is not None and YEAR_1980 <= event.due_at < YEAR_2100 else event.ts
-        if ts is not None:
-            item["ts"] = ts
+        if event.due_at is not None and YEAR_1980 <= event.due_at < YEAR_2100:
+            item["ts"] = event.due_at
+        elif event.ts is not None:
+            # A publisher's clock that is ahead is no delay, but Inngest would take it for one.
+            item["ts"] = min(event.ts, now)
         if event.user is not None:
             item["user"] = event.user
         if event.v is not None:

@@ -35,6 +35,10 @@ def test_a_due_time_before_1980_means_now() -> None:
     assert "ts" not in sent(INNGEST, event(due_at=-1))[0]
 
 
+def test_a_clock_that_is_ahead_is_no_delay() -> None:
+    assert sent(INNGEST, event(ts=NOW + 60_000))[0]["ts"] == NOW
+
+
 def test_the_branch_environment_is_a_header() -> None:
     branch = api("inngest", env="feature/my-branch")
     assert branch.encode([event()], SECRETS, NOW).headers["x-inngest-env"] == "feature/my-branch"
