@@ -22,6 +22,7 @@ from bridge.settings.problems import Problems
 from bridge.settings.shown import as_yaml, masked
 from bridge.settings.tree import Settings
 from bridge.targets.credentials import Credentials
+from bridge.telemetry.logs import logging_to
 from bridge.telemetry.redaction import redact
 
 
@@ -36,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
             raise
         _write(orjson.dumps({"valid": False, "problems": _as_json(error)}, option=orjson.OPT_INDENT_2))
         return CONFIG
-    found = asyncio.run(reach(loaded.settings)) if options.connect else []
+    found = _reach(loaded.settings) if options.connect else []
     if options.json:
         _write(orjson.dumps(_report(loaded, found), option=orjson.OPT_INDENT_2))
     else:
@@ -61,6 +62,11 @@ def _credentials(settings: Settings) -> Iterator[Callable[[], object]]:
     for name, route in settings.routes.items():
         if route.target.type != "memory":
             yield Credentials(route.target.secrets(), where=f"routes.{name}.target").load
+
+
+def _reach(settings: Settings) -> list[Finding]:
+    with logging_to(sys.stderr, level="warning"):
+        return asyncio.run(reach(settings))
 
 
 def _as_json(error: ConfigError) -> list[dict[str, str]]:

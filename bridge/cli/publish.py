@@ -22,6 +22,7 @@ from bridge.settings.load import load, secrets_of
 from bridge.settings.problems import Problem
 from bridge.settings.tree import Route, Settings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
+from bridge.telemetry.logs import logging_to
 from bridge.telemetry.redaction import redact
 from bridge.units import seconds
 
@@ -45,7 +46,8 @@ def main(options: argparse.Namespace) -> int:
         )
     events = _events(options)
     try:
-        asyncio.run(_publish(route.source, name, options.shape, events))
+        with logging_to(sys.stderr, level="warning"):
+            asyncio.run(_publish(route.source, name, options.shape, events))
     except ConfigError as error:
         raise loaded.located(error) from None
     except BridgeError as error:

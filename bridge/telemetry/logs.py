@@ -98,11 +98,16 @@ class Outlet(logging.Handler):
 
 
 @contextmanager
-def logging_to(stream: TextIO, *, style: str = "auto", level: str = "info") -> Iterator[Outlet]:
-    """Send all logs of this process to the stream while the context lasts; `style` is auto, json or human."""
-    outlet = Outlet(stream.fileno())
-    human = style == "human" or (style == "auto" and stream.isatty())
-    outlet.setFormatter(HumanLines(colour=stream.isatty() and not os.environ.get("NO_COLOR")) if human else JsonLines())
+def logging_to(stream: TextIO | None, *, style: str = "auto", level: str = "info") -> Iterator[Outlet]:
+    """
+    Send all logs of this process to the stream while the context lasts; `style` is auto, json or human.
+
+    `sys.stdout` is None where the process was started with it closed; then nothing is written.
+    """
+    terminal = stream is not None and stream.isatty()
+    outlet = Outlet(stream.fileno() if stream is not None else os.open(os.devnull, os.O_WRONLY))
+    human = style == "human" or (style == "auto" and terminal)
+    outlet.setFormatter(HumanLines(colour=terminal and not os.environ.get("NO_COLOR")) if human else JsonLines())
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     root.handlers[:] = [outlet]
