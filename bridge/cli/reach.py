@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.cli.console import Level
 from bridge.errors import BridgeError, ConfigError, StoreUnavailable
+from bridge.rabbitmq.options import ConnectionSettings, SharedConnectionSettings
 from bridge.settings.tree import Route, Settings
+from bridge.sources import SourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from bridge.stores import StoreSettings
 from bridge.stores.filelock import FileLock
 from bridge.targets import HttpTarget, build_target
+
+if TYPE_CHECKING:
+    from bridge.rabbitmq.connection import Session
 
 LIMIT = 30.0  # seconds for each part
 
@@ -29,23 +37,28 @@ class Finding:
     cure: str = ""
 
 
+Ask = Callable[[], Awaitable[list[Finding]]]
+
+
 async def reach(settings: Settings) -> list[Finding]:
     """Reach everything at the same time, within half a minute."""
-    asked: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [("store", lambda: _store(settings.store))]
+    asked: list[tuple[str, Ask]] = [("store", partial(_store, settings.store))]
     for name, route in settings.routes.items():
         asked += [(f"routes.{name}.{part}", ask) for part, ask in _parts(name, route)]
     found = await asyncio.gather(*(_within_limit(part, ask) for part, ask in asked))
     return [finding for findings in found for finding in findings]
 
 
-def _parts(name: str, route: Route) -> list[tuple[str, Callable[[], Awaitable[list[Finding]]]]]:
-    return [
-        ("source", lambda: _broker(name, route)),
-        ("target", lambda: _target(name, route)),
-    ]
+def _parts(name: str, route: Route) -> Iterator[tuple[str, Ask]]:
+    yield "source", partial(_source, name, route.source)
+    for part in ("delay", "dead_letters"):
+        settings = getattr(route, part)
+        if isinstance(settings, SharedConnectionSettings) and settings.url is not None:
+            yield part, partial(_other_broker, settings.at(route.source, part), f"routes.{name}.{part}")
+    yield "target", partial(_target, name, route)
 
 
-async def _within_limit(part: str, ask: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
+async def _within_limit(part: str, ask: Ask) -> list[Finding]:
     try:
         async with asyncio.timeout(LIMIT):
             found = await ask()
@@ -91,24 +104,34 @@ def _file(path: Path) -> Finding:
     return Finding("store", "ok", f"{path} is there and free")
 
 
-async def _broker(name: str, route: Route) -> list[Finding]:
-    source = route.source
+async def _source(name: str, source: SourceSettings) -> list[Finding]:
     if not isinstance(source, RabbitMQSourceSettings):
         return [Finding("source", "ok", "in memory")]
-    from bridge.rabbitmq.connection import connect
     from bridge.rabbitmq.topology import exists
 
     where = f"routes.{name}.source"
+    async with _session(source, where) as session:
+        there = await exists(session, source.queue, where=where)
+        found = [Finding("source", "ok", f"RabbitMQ {session.version} reached")]
+    if there or source.topology == "declare":
+        return [*found, Finding("source", "ok", f"the queue {source.queue} {'is there' if there else 'will be made'}")]
+    cure = "Create it, or set source.topology to declare"
+    return [*found, Finding("source", "error", f"there is no queue {source.queue}", cure)]
+
+
+async def _other_broker(connection: ConnectionSettings, where: str) -> list[Finding]:
+    async with _session(connection, where) as session:
+        return [Finding(where, "ok", f"RabbitMQ {session.version} reached")]
+
+
+@asynccontextmanager
+async def _session(settings: ConnectionSettings, where: str) -> AsyncIterator[Session]:
+    from bridge.rabbitmq.connection import connect
+
     session = await connect(
-        source.url, name="event-bridge check", where=where, heartbeat=source.heartbeat, ca_file=source.ca_file
+        settings.url, name="event-bridge check", where=where, heartbeat=settings.heartbeat, ca_file=settings.ca_file
     )
     try:
-        found = [Finding("source", "ok", f"RabbitMQ {session.version} reached")]
-        if await exists(session, source.queue, where=where):
-            return [*found, Finding("source", "ok", f"the queue {source.queue} is there")]
-        if source.topology == "declare":
-            return [*found, Finding("source", "ok", f"the queue {source.queue} will be made")]
-        cure = "Create it, or set source.topology to declare"
-        return [*found, Finding("source", "error", f"there is no queue {source.queue}", cure)]
+        yield session
     finally:
         await session.close()
