@@ -52,6 +52,13 @@ def rabbitmq_root(version: str) -> Path:
     return unpacked(RELEASES[version], "rabbitmq-server")
 
 
+def at_hand(version: str) -> bool:
+    """Whether `rabbitmq_root` has nothing to install for this version."""
+    if installed_version("rabbitmq-server").startswith(f"{version}."):
+        return True
+    return os.getuid() == 0 and _folder_of(RELEASES[version], "rabbitmq-server").exists()
+
+
 def installed_version(package: str) -> str:
     """Return the version of an installed package without its epoch, "" when it is not installed."""
     try:
@@ -83,11 +90,15 @@ def install(*packages: str) -> None:
 
 def unpacked(suite: str, package: str) -> Path:
     """Return a folder with a minimal Debian of another release and one package in it. Raises CommandError."""
-    root = CACHE / f"{suite}-{package}-{platform.machine()}"
+    root = _folder_of(suite, package)
     with locked(CACHE / f"{root.name}.lock"):
         if not root.exists():
             _unpack(suite, package, root)
     return root
+
+
+def _folder_of(suite: str, package: str) -> Path:
+    return CACHE / f"{suite}-{package}-{platform.machine()}"
 
 
 def mirror(sources: Path = Path("/etc/apt")) -> str | None:
