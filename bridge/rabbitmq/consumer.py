@@ -174,8 +174,7 @@ class Consumer:
         self._buffer.append(delivery)
         self._arrived.set()
         self._appetite.take(len(delivery.body))
-        if self._want() != self._width:
-            self._wanted.set()
+        self._reconsider()
         self._warn_of_returns(delivery.headers.get("x-delivery-count"))
 
     def _warn_of_returns(self, count: object) -> None:
@@ -187,7 +186,10 @@ class Consumer:
     def _gone(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._appetite.give(len(delivery.body))
-        if not self._width:
+        self._reconsider()
+
+    def _reconsider(self) -> None:
+        if self._want() != self._width:
             self._wanted.set()
 
     def _want(self) -> int:
@@ -197,16 +199,14 @@ class Consumer:
 
     async def _tend(self) -> None:
         """Keep the consumer as it is wanted. All changes happen here, one after the other."""
-        while True:
+        while not self._stopped:
             await self._wanted.wait()
             self._wanted.clear()
             if (want := self._want()) != self._width:
                 await self._reshape(want)
-            if self._stopped:
-                unread = list(self._buffer)
-                self._buffer.clear()
-                if unread:  # giving back wakes this loop again
-                    await self._give_back(unread)
+        unread = list(self._buffer)
+        self._buffer.clear()
+        await self._give_back(unread)
 
     async def _reshape(self, width: int) -> None:
         """

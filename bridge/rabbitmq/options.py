@@ -17,7 +17,7 @@ class ConnectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    url: SecretStr = Field(description="amqp:// or amqps://user:password@host:port/vhost")
+    url: SecretStr = Field(description="Where the broker is: amqp:// or amqps://user:password@host:port/vhost.")
     heartbeat: Duration = Field(
         15.0, ge=5, le=600, description="Seconds between heartbeats; a dead broker is noticed after three of them."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,8 @@ from bridge.rabbitmq.connection import Session, limited
 log = logging.getLogger(__name__)
 
 CONFIRM_LIMIT: Final = 15.0  # seconds; a publish without an answer by then may still arrive, so it counts as unknown
+FIRST_WAIT: Final = 0.5  # seconds before a lost session is replaced; doubles up to LAST_WAIT
+LAST_WAIT: Final = 30.0
 WINDOW: Final = 256  # publishes on their way at once
 
 
@@ -40,8 +43,9 @@ class Publisher:
     """
     Owns one connection for publishing, apart from any that consumes: an alarm blocks only what publishes.
 
-    A lost connection is replaced at the next call, which raises Unavailable until that works: the caller knows best
-    how long to wait. `prepare` declares or checks the topology, on each new session and after anything was missing.
+    A lost connection is replaced in the background, and at the next call, which raises Unavailable until that works:
+    the caller knows best how long to wait. `prepare` declares or checks the topology, on each new session and after
+    anything was missing.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Publisher:
         self._doubtful = False  # whether something was missing when it was last published to
         self._opening = asyncio.Lock()
         self._window = asyncio.Semaphore(WINDOW)
+        self._keeping: asyncio.Task[None] | None = None
         self.rebuilds = -1
 
     @property
@@ -64,8 +69,31 @@ class Publisher:
     async def open(self) -> None:
         """Connect. Raises Disconnected or ConfigError."""
         await self._ready()
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        await self._drop()
+
+    async def _keep(self) -> None:
+        """Have a session ready before it is needed; until then the bridge says that it is not."""
+        wait = FIRST_WAIT
+        while True:
+            if self._session is not None and self._session.alive:
+                await asyncio.wait({self._session.lost})
+                wait = FIRST_WAIT
+            await asyncio.sleep(random.uniform(0, wait))  # noqa: S311  full jitter, protects nothing
+            wait = min(LAST_WAIT, wait * 2)
+            try:
+                await self._ready()
+            except (Unavailable, ConfigError) as error:
+                log.warning("publisher_not_rebuilt", extra={"part": self._where, "reason": str(error)})
+
+    async def _drop(self) -> None:
         session, self._session, self._channel = self._session, None, None
         if session is not None:
             await session.close()
@@ -148,7 +176,7 @@ class Publisher:
         """The channel to publish on. Raises Unavailable or ConfigError."""
         async with self._opening:
             if self._session is None or not self._session.alive:
-                await self.close()
+                await self._drop()
                 await self._renew(await self._connect())
             elif self._session.blocked:
                 raise Unavailable("the broker blocks publishers: its memory or disk alarm is on")
