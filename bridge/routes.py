@@ -56,7 +56,11 @@ class Route:
         """The route as the metrics see it."""
         gate = self.parts.gate
         return Watched(
-            tally=self.tally, breaker=lambda: gate.state, reconnects=self._reconnects, connected=self._connected
+            tally=self.tally,
+            breaker=lambda: gate.state,
+            reconnects=self._reconnects,
+            connected=self._connected,
+            forgotten=self._forgotten,
         )
 
     def _connected(self) -> Mapping[str, bool]:
@@ -64,6 +68,10 @@ class Route:
 
     def _reconnects(self) -> Mapping[str, int]:
         return {name: int(getattr(part, "rebuilds", 0)) for name, part in self._sessions()}
+
+    def _forgotten(self) -> int:
+        late = sum(int(getattr(part, "forgotten", 0)) for _, part in self._sessions())
+        return late + self.tally.forgotten
 
     def _sessions(self) -> Sequence[tuple[str, object]]:
         parts = self.parts

@@ -37,6 +37,7 @@ class Watched:
     breaker: Callable[[], State]
     reconnects: Callable[[], Mapping[str, int]]  # session name -> sessions built after the first
     connected: Callable[[], Mapping[str, bool]]
+    forgotten: Callable[[], int]  # deliveries settled after their session was lost: the broker delivers them again
 
 
 class BridgeCollector(Collector):
@@ -59,6 +60,7 @@ class BridgeCollector(Collector):
         received = _counter("deliveries_received", "Deliveries taken from a broker.", "stage")
         settled = _counter("deliveries_settled", "Deliveries the broker was told about.", "stage", "verdict")
         in_flight = _gauge("deliveries_in_flight", "Deliveries received and not settled yet.", "stage")
+        forgotten = _counter("deliveries_forgotten", "Settlements after their session was lost.")
         for route, watched in self._routes.items():
             tally = watched.tally
             for stage in Stage:
@@ -66,7 +68,8 @@ class BridgeCollector(Collector):
                 in_flight.add_metric([route, stage.value], tally.in_flight[stage])
                 for verdict in Verdict:
                     settled.add_metric([route, stage.value, verdict.value], tally.settled[stage, verdict])
-        yield from (received, settled, in_flight)
+            forgotten.add_metric([route], watched.forgotten())
+        yield from (received, settled, in_flight, forgotten)
 
     def _events(self) -> Iterator[Family]:
         events = _counter("events", "Events by what became of them; a parked one counts again later.", "result")
@@ -127,7 +130,6 @@ _PLAIN: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
     ),
     ("leases_lost", "Claims that ended before their event did.", lambda tally: tally.leases_lost),
     ("faults", "Bugs that a batch or a delivery survived.", lambda tally: tally.faults),
-    ("deliveries_forgotten", "Settlements after their session was lost.", lambda tally: tally.forgotten),
 )
 
 

@@ -31,6 +31,7 @@ def _metric_names() -> dict[str, frozenset[str]]:
         tally=Tally(),
         breaker=lambda: State.CLOSED,
         reconnects=lambda: {"source": 0},
+        forgotten=lambda: 0,
         connected=lambda: {"source": True},
     )
     stats = dict.fromkeys(StoreStats.__slots__, 0.0)

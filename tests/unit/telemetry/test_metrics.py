@@ -11,7 +11,11 @@ from bridge.telemetry.metrics import BridgeCollector, Watched, registry
 def scraped(tally: Tally, state: State = State.CLOSED) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """All samples of one route named `orders`."""
     watched = Watched(
-        tally=tally, breaker=lambda: state, reconnects=lambda: {"source": 2}, connected=lambda: {"source": True}
+        tally=tally,
+        breaker=lambda: state,
+        reconnects=lambda: {"source": 2},
+        connected=lambda: {"source": True},
+        forgotten=lambda: 3,
     )
     made = registry(BridgeCollector({"orders": watched}, lambda: {"keys": 7.0}))
     text = generate_latest(made).decode()
@@ -59,6 +63,7 @@ def test_the_numbers_are_those_of_the_tally() -> None:
     assert samples["bridge_breaker_state", labels(state="closed")] == 0
     assert samples["bridge_session_rebuilds_total", labels(session="source")] == 2
     assert samples["bridge_session_up", labels(session="source")] == 1
+    assert samples["bridge_deliveries_forgotten_total", labels()] == 3
     assert samples["bridge_accept_seconds_count", labels()] == 2
     assert samples["bridge_accept_seconds_bucket", labels(le="0.005")] == 1
     assert samples["bridge_store_keys", ()] == 7
