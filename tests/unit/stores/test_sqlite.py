@@ -232,11 +232,12 @@ async def test_every_set_is_there_before_the_collector_is_frozen(store: SqliteSt
     gc.collect()
     gc.freeze()
     try:
-        for number in range(8):
+        for number in range(20):
             await store.commit(numbered(1_000, start=number * 1_000), ttl=TTL)
             clock.advance(QUARTER)
             store.tick()
-            await asyncio.sleep(0)
+            for _ in range(SHARDS + 1):  # a turn for each shard to be cleared
+                await asyncio.sleep(0)
         in_use = {id(shard) for shards in store._done._live.values() for shard in shards}
         assert not in_use & {id(thing) for thing in gc.get_objects() if isinstance(thing, set)}
     finally:
