@@ -62,6 +62,7 @@ class Consumer:
         self._buffer: deque[Delivery] = deque()
         self._marks = Watermark()
         self._arrived = asyncio.Event()
+        self._settling = asyncio.Lock()
         self._wanted = asyncio.Event()  # set when `_width` may have to change
         self._width = 0  # the prefetch of the consumer that stands; 0 for none
         self._tag: str | None = None
@@ -117,8 +118,10 @@ class Consumer:
         own = [pair for pair in zip(batch, verdicts, strict=True) if self._owns(pair[0])]
         self.forgotten += len(batch) - len(own)  # those of an older session the broker has back already
         try:
-            await self._give_back([delivery for delivery, verdict in own if verdict is Verdict.RETURN])
-            await self._ack([delivery for delivery, verdict in own if verdict is Verdict.SETTLE])
+            # One at a time: an ack of everything up to a tag must not overtake the single ack of a tag below it.
+            async with self._settling:
+                await self._give_back([delivery for delivery, verdict in own if verdict is Verdict.RETURN])
+                await self._ack([delivery for delivery, verdict in own if verdict is Verdict.SETTLE])
         except (Disconnected, ConfigError) as error:
             self._lose(error)
             self.forgotten += len(own)
@@ -206,7 +209,8 @@ class Consumer:
                 await self._reshape(want)
         unread = list(self._buffer)
         self._buffer.clear()
-        await self._give_back(unread)
+        async with self._settling:
+            await self._give_back(unread)
 
     async def _reshape(self, width: int) -> None:
         """
