@@ -21,7 +21,7 @@ async def test_acks_of_many_batches_never_overtake_each_other(amqp_url: str) -> 
         "default"
     )
     await source.open()
-    taken = []
+    taken: list[Delivery] = []
     while len(taken) < 500:
         taken += await source.receive(100, 0)
     random.Random(1).shuffle(taken)
