@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -16,18 +17,17 @@ from bridge.devserver.faults import Fault, Match
 from bridge.devserver.settings import DevServerSettings
 from devtools.demo.books import Books
 from devtools.demo.in_memory import memory_road
-from devtools.demo.road import Road, RoadError
+from devtools.demo.road import NoBrokerError, Road, RoadError
 from devtools.demo.screen import Screen
 from devtools.demo.story import FAILURES, FLAKY, REFUSED, Chapter, story
 from devtools.demo.watch import Watch
-from devtools.processes import CommandError, MissingError
 from devtools.scratch import free_port
 
 OK, DIFFERS, UNAVAILABLE, INTERRUPTED = 0, 1, 69, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PACE = 0.12  # seconds between two things that are published, so that eyes can follow
 PATIENCE = 30.0  # seconds after the last one until what has not happened counts as not happening
-WITHOUT = "or see it without a broker: ./dev demo --broker memory"
+CURE = "start a Docker engine, or run as root on Debian or Ubuntu, or do without: ./dev demo --broker memory"
 
 FAULTS = (
     Fault(match=Match(id=REFUSED), poison="payload.total must not be negative"),
@@ -56,10 +56,14 @@ class Demo:
 
         for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, asked)
-        self._screen.title(f"event-bridge, {'in memory' if self._broker == 'memory' else 'on a real RabbitMQ'}")
+        broker = "queues in memory" if self._broker == "memory" else "a real RabbitMQ"
+        self._screen.title(f"Events of every shape -> {broker} -> event-bridge -> a local event API")
         api = DevServer(DevServerSettings(port=free_port(), faults=FAULTS))
         async with api, self._road(api.url) as road:
-            return await self._show(api, road)
+            code = await self._show(api, road)
+        if self._keep:
+            self._screen.say("\nNothing is left running.")
+        return code
 
     def _road(self, api_url: str) -> AbstractAsyncContextManager[Road]:
         if self._broker == "memory":
@@ -72,6 +76,8 @@ class Demo:
         watch = Watch(api, road, self._books, self._screen)
         watching = asyncio.create_task(watch.run())
         try:
+            self._screen.say()
+            self._screen.columns()
             self._screen.start_clock()
             await _while(watching, self._tell(story(), road, watch))
             self._screen.table(self._books.rows(watch.counts))
@@ -111,6 +117,7 @@ class Demo:
         places = [("event API", f"{api.url}/"), ("metrics", metrics), *road.addresses()]
         self._screen.table([(name, None, text) for name, text in places])
         self._screen.say("Ctrl-C ends it.")
+        self._books.close()
         self._keeping = True
         await self._asked.wait()
 
@@ -146,16 +153,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RoadError as error:
         screen.bad(str(error))
         return DIFFERS
-    except MissingError as error:
-        reason = str(error).partition(". ")[0]
-        return _give_up(f"{reason}: start a Docker engine, or run as root on Debian or Ubuntu, {WITHOUT}")
-    except (CommandError, TimeoutError) as error:
-        return _give_up(f"no RabbitMQ can be started here (see below), {WITHOUT}\n{error}")
-
-
-def _give_up(text: str) -> int:
-    print(f"demo: {text}", file=sys.stderr)
-    return UNAVAILABLE
+    except BrokenPipeError:  # whoever read our output has left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DIFFERS
+    except NoBrokerError as error:
+        print(f"demo: {error}: {CURE}", file=sys.stderr)
+        return UNAVAILABLE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,8 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from bridge.settings.policies import TimingSettings
 from devtools.demo.road import Counts, DeadLetter
 from devtools.demo.story import Item, Named
+
+HOLD_WINDOW = TimingSettings().hold_window
+"""Seconds; the bridge keeps shorter waits inside of its process."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +54,7 @@ class Books:
         self.deliveries = 0
         self.suppressed: list[Fate] = []
         self.strangers: list[str] = []
+        self._over = False
         self._pending_copies: dict[str, list[Fate]] = {}
         self._pending_waits: dict[str, list[Fate]] = {}
 
@@ -68,9 +73,15 @@ class Books:
                 self._pending_waits.setdefault(item.route, []).append(fate)
 
     def find(self, event_id: str, name: str) -> Fate | None:
-        """Find an event by its id; or by its name, which is all that an API without ids knows."""
-        by_name = (fate for fate in self.fates.values() if fate.event.name == name)
-        return self.fates.get(event_id) or next(by_name, None)
+        """Find an event by its id; or by its name, which is all that Zopio knows of it."""
+        if event_id in self.fates or self._over:
+            return self.fates.get(event_id)
+        nameless = (fate for fate in self.fates.values() if fate.item.route == "zopio")
+        return next((fate for fate in nameless if fate.event.name == name), None)
+
+    def close(self) -> None:
+        """Let what comes from now on be somebody else's."""
+        self._over = True
 
     def suppress(self, route: str) -> Fate | None:
         """
@@ -84,10 +95,13 @@ class Books:
         self.suppressed.append(pending.pop(0))
         return self.suppressed[-1]
 
-    def held(self, route: str) -> Fate | None:
+    def held(self, route: str, *, in_process: bool) -> Fate | None:
         """Return which event it was that the route has put aside, in the same way."""
-        pending = self._pending_waits.get(route)
-        return pending.pop(0) if pending else None
+        pending = self._pending_waits.get(route, [])
+        found = next((fate for fate in pending if (fate.item.wait <= HOLD_WINDOW) == in_process), None)
+        if found is not None:
+            pending.remove(found)
+        return found
 
     def strange(self, name: str, where: str) -> None:
         """Note an event that nobody here has published."""

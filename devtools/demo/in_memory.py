@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-import aiohttp
-
 from bridge.app import App
 from bridge.deadletters.memory import MemoryDeadLetters
 from bridge.model import Burial, Delivery
 from bridge.settings.tree import Settings
 from bridge.sources.memory import MemorySource
 from bridge.telemetry.logs import logging_to
-from devtools.demo.road import READY_LIMIT, ROUTES, DeadLetter, RoadError, is_ready, settings
+from devtools.demo.road import ROUTES, DeadLetter, RoadError, settings, until_ready
 from devtools.demo.screen import Screen
 from devtools.demo.story import Parcel
 from devtools.scratch import folder, free_port
@@ -73,18 +71,11 @@ async def memory_road(screen: Screen, api_url: str) -> AsyncIterator[MemoryRoad]
     with (home / "bridge.log").open("w", encoding="utf-8") as log, logging_to(log, style="human"):
         road = MemoryRoad(App(Settings.model_validate(tree)), f"http://127.0.0.1:{admin_port}")
         try:
-            with screen.step(f"the bridge, {len(ROUTES)} routes"):
-                await _until_ready(road)
+            with screen.step(f"the bridge, with {len(ROUTES)} routes"):
+                await until_ready(road)
             yield road
         finally:
             await road.stop()
-
-
-async def _until_ready(road: MemoryRoad) -> None:
-    async with asyncio.timeout(READY_LIMIT), aiohttp.ClientSession() as client:
-        while not await is_ready(client, road.admin_url):
-            road.check()
-            await asyncio.sleep(0.02)
 
 
 def _dead_letter(burial: Burial) -> DeadLetter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from devtools.demo.story import Parcel
 READY_LIMIT = 90.0
 """Seconds until a bridge that does not consume counts as failed; a loaded machine needs many of them."""
 
+INTERVAL = 0.05  # seconds between looks
 METRICS = ("bridge_events_total", "bridge_deliveries_", "bridge_faults_total")
 RETRY = {"base": "1.5s", "cap": "4s"}
 KEY = "demo"  # the local event API takes any
@@ -22,6 +24,10 @@ KEY = "demo"  # the local event API takes any
 
 class RoadError(RuntimeError):
     """The bridge is gone, or never came; the text says what it said last."""
+
+
+class NoBrokerError(RuntimeError):
+    """There is no way to a RabbitMQ on this machine; the text says why, in words without an end."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -83,7 +89,11 @@ def settings(
         "inngest": {"target": {"type": "inngest", "url": api_url, "key": KEY}},
         "zopio": {"target": {"type": "zopio", "url": api_url}},
         "webhook": {
-            "target": {"type": "webhook", "url": f"{api_url}/webhook/shop", "headers": {"webhook-id": "{{id}}"}},
+            "target": {
+                "type": "webhook",
+                "url": f"{api_url}/webhook/{{{{name}}}}",
+                "headers": {"webhook-id": "{{id}}"},
+            },
         },
     }
     return {
@@ -97,8 +107,19 @@ def settings(
 ROUTES = ("trigger-v1", "trigger-v2", "inngest", "zopio", "webhook")
 
 
-async def is_ready(client: aiohttp.ClientSession, admin_url: str) -> bool:
-    """Whether the bridge consumes from all of its routes."""
+async def until_ready(road: Road) -> None:
+    """Wait until the bridge consumes from all of its routes. Raises RoadError when it does not."""
+    async with aiohttp.ClientSession() as client:
+        try:
+            async with asyncio.timeout(READY_LIMIT):
+                while not await _is_ready(client, road.admin_url):
+                    road.check()
+                    await asyncio.sleep(INTERVAL)
+        except TimeoutError:
+            raise RoadError(f"the bridge was not ready within {READY_LIMIT:.0f} s") from None
+
+
+async def _is_ready(client: aiohttp.ClientSession, admin_url: str) -> bool:
     try:
         async with client.get(f"{admin_url}/readyz") as answer:
             return answer.status == 200  # noqa: PLR2004  HTTP's "OK"

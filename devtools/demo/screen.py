@@ -63,6 +63,11 @@ class Screen:
             raise
         self._write(f"{self._paint('2', f'{time.monotonic() - began:5.1f} s')}\n")
 
+    def columns(self) -> None:
+        """Name the columns of `line`."""
+        head = f"{'seconds':<7}  {'what':<11}  {'route':<{_ROUTE}}  event"
+        self._write(f"{self._paint('2', head)}\n")
+
     def line(self, what: What, route: str, name: str, details: str) -> None:
         """Show one fact about one event."""
         head = f"{self.elapsed:7.3f}  {what:<11}  {route:<{_ROUTE}}  {name:<{_NAME}}  "

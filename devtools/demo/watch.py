@@ -68,9 +68,10 @@ class Watch:
                 if result == "duplicate":
                     fate = self._books.suppress(route)
                     self._screen.line("duplicate", route, fate.event.name if fate else "", "suppressed")
-                elif result in {"scheduled", "parked"} and (fate := self._books.held(route)):
-                    where = "in the delay exchange" if result == "scheduled" else "inside the bridge"
-                    self._waits(fate, where, fate.due)
+                elif result == "scheduled":
+                    self._waits(route, self._books.held(route, in_process=False), "in the delay exchange")
+                elif result == "parked" and (fate := self._books.held(route, in_process=True)):
+                    self._waits(route, fate, "inside the bridge")
 
     def _look_at_dead_letters(self) -> None:
         letters = self._road.dead[self._buried :]
@@ -106,7 +107,7 @@ class Watch:
             return
         fate.arrivals.append(at)
         if record.state == "scheduled":
-            self._waits(fate, "at the event API", record.due)
+            self._waits(fate.item.route, fate, "at the event API")
         elif len(fate.arrivals) > 1:
             self._screen.line("delivered", *_place(record, fate), "once more!")
         elif fate.item.holder == "bridge":
@@ -130,9 +131,9 @@ class Watch:
                 fate.failures.append(what)
             self._screen.line("failed", *_place(request, fate), f"{attempt}{what}")
 
-    def _waits(self, fate: Fate, where: str, until: float) -> None:
-        text = f"{where}, until {self._screen.at(until)}"
-        self._screen.line("waiting", fate.item.route, fate.event.name, text)
+    def _waits(self, route: str, fate: Fate | None, where: str) -> None:
+        name, until = (fate.event.name, f", until {self._screen.at(fate.due)}") if fate else ("", "")
+        self._screen.line("waiting", route, name, f"{where}{until}")
 
 
 def _place(seen: EventRecord | RequestRecord, fate: Fate | None) -> tuple[str, str]:

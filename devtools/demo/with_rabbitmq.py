@@ -11,16 +11,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aio_pika
-import aiohttp
 import yaml
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from devtools import debian
 from devtools.containers import engine_answers
-from devtools.demo.road import READY_LIMIT, ROUTES, DeadLetter, RoadError, is_ready, settings
+from devtools.demo.road import ROUTES, DeadLetter, NoBrokerError, RoadError, settings, until_ready
 from devtools.demo.screen import Screen
 from devtools.demo.story import Parcel
-from devtools.processes import end, launch
+from devtools.processes import MissingError, end, launch
 from devtools.rabbitmq import VERSIONS, Node, private_node
 from devtools.scratch import folder, free_port
 
@@ -70,12 +69,12 @@ class RabbitMQRoad:
         return self._bridge.returncode
 
     def addresses(self) -> Sequence[tuple[str, str]]:
-        publish = f"{_short(PROGRAM)} publish -c {config_of(self._home)} --route webhook --shape raw"
         return [
             ("RabbitMQ", f"{self._node.url}  ({self._node.version})"),
             ("settings", str(config_of(self._home))),
             ("log", str(log_of(self._home))),
-            ("publish", f"{publish} --name order.created --delay 5s"),
+            ("publish", f"{_short(PROGRAM)} publish -c {config_of(self._home)} \\"),
+            ("", "    --route webhook --shape raw --name order.created --delay 5s"),
         ]
 
     async def _found_dead(self, letter: AbstractIncomingMessage) -> None:
@@ -97,34 +96,57 @@ class RabbitMQRoad:
 
 @asynccontextmanager
 async def rabbitmq_road(screen: Screen, api_url: str) -> AsyncIterator[RabbitMQRoad]:
-    """Start broker and bridge; end both. Raises MissingError, CommandError and TimeoutError where there is no way."""
+    """Start a broker and the bridge, and end both. Raises NoBrokerError, and RoadError when the bridge fails."""
+    async with (
+        _broker(screen) as node,
+        _bridge(screen, node, api_url) as road,
+        await aio_pika.connect(node.url) as connection,
+    ):
+        await road.connect(connection)
+        yield road
+
+
+@asynccontextmanager
+async def _broker(screen: Screen) -> AsyncIterator[Node]:
     version = quickest_version()
-    home, admin_port = folder("demo"), free_port()
-    with screen.step(f"RabbitMQ {version}"):
-        node = await asyncio.to_thread(private_node, version)
-        try:
-            await asyncio.to_thread(node.start)
-        except BaseException:
+    node: Node | None = None
+    try:
+        with screen.step(f"RabbitMQ {version}"):
+            try:
+                node = await asyncio.to_thread(private_node, version)
+                await asyncio.to_thread(node.start)
+            except MissingError as error:
+                raise NoBrokerError(str(error).partition(". ")[0]) from error
+            except Exception as error:
+                raise NoBrokerError(f"RabbitMQ {version} does not start ({error})") from error
+        yield node
+    finally:
+        if node is not None:
             node.close()
+
+
+@asynccontextmanager
+async def _bridge(screen: Screen, node: Node, api_url: str) -> AsyncIterator[RabbitMQRoad]:
+    home, admin_port = folder("demo"), free_port()
+    sources = {
+        name: {"type": "rabbitmq", "url": node.url, "queue": queue_of(name), "topology": "declare"} for name in ROUTES
+    }
+    store = {"type": "sqlite", "path": str(home / "keys.db")}
+    tree = settings(api_url, admin_port, sources, store)
+    config_of(home).write_text(yaml.safe_dump(tree, sort_keys=False))
+    command = [str(PROGRAM), "run", "--config", str(config_of(home))]
+    with screen.step(f"event-bridge run, with {len(ROUTES)} routes"):
+        bridge = launch(command, env=_environment(), output=log_of(home))
+        road = RabbitMQRoad(node, bridge, home, f"http://127.0.0.1:{admin_port}")
+        try:
+            await until_ready(road)
+        except BaseException:
+            await road.stop()
             raise
     try:
-        sources = {
-            name: {"type": "rabbitmq", "url": node.url, "queue": queue_of(name), "topology": "declare"}
-            for name in ROUTES
-        }
-        store = {"type": "sqlite", "path": str(home / "keys.db")}
-        tree = settings(api_url, admin_port, sources, store)
-        config_of(home).write_text(yaml.safe_dump(tree, sort_keys=False))
-        with screen.step(f"event-bridge run, {len(ROUTES)} routes"):
-            command = [str(PROGRAM), "run", "--config", str(config_of(home))]
-            bridge = launch(command, env=_environment(), output=log_of(home))
-            road = RabbitMQRoad(node, bridge, home, f"http://127.0.0.1:{admin_port}")
-            await _until_ready(road)
-        async with await aio_pika.connect(node.url) as connection:
-            await road.connect(connection)
-            yield road
+        yield road
     finally:
-        await asyncio.to_thread(node.close)
+        await road.stop()
 
 
 def quickest_version() -> str:
@@ -146,13 +168,6 @@ def config_of(home: Path) -> Path:
 
 def log_of(home: Path) -> Path:
     return home / "bridge.log"
-
-
-async def _until_ready(road: RabbitMQRoad) -> None:
-    async with asyncio.timeout(READY_LIMIT), aiohttp.ClientSession() as client:
-        while not await is_ready(client, road.admin_url):
-            road.check()
-            await asyncio.sleep(0.05)
 
 
 def _environment() -> dict[str, str]:
