@@ -7,15 +7,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from devtools.processes import CommandError, wait_until
-from devtools.rabbitmq import MEMORY_LIMIT_BYTES, Node
+from devtools.processes import CommandError
+from devtools.rabbitmq import MEMORY_LIMIT_BYTES, STOP_LIMIT, Node
 from devtools.scratch import folder, free_port
-
-START_LIMIT = 120.0
-"""Seconds until a start counts as failed; the download of the image is not part of it."""
-
-STOP_LIMIT = 30
-"""Seconds for an orderly shutdown."""
 
 
 def engine_answers() -> bool:
@@ -77,7 +71,7 @@ class ContainerNode(Node):
         else:
             self._frame.start()
             self._created = True
-        wait_until(self._serves, within=START_LIMIT, what=f"{self!r} serves")
+        self._await_service()
 
     def stop(self) -> None:
         if self.running:
@@ -102,10 +96,5 @@ class ContainerNode(Node):
         # What the code prints comes first, then its value, which is that of io:format.
         return self.ctl("eval", code).rstrip().removesuffix("ok")
 
-    def _serves(self) -> bool:
-        if not self.running:
-            raise CommandError(f"{self!r} did not start:\n{self.logs.read_text(errors='replace')[-3000:]}")
-        try:
-            return self.eval("rabbit:await_startup()") == "ok"
-        except CommandError:
-            return False
+    def _last_words(self) -> str:
+        return self.logs.read_text(errors="replace")[-3000:]

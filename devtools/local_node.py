@@ -6,15 +6,9 @@ import secrets
 import subprocess
 from pathlib import Path
 
-from devtools.processes import CommandError, end, launch, run, wait_until
-from devtools.rabbitmq import MEMORY_LIMIT_BYTES, Node
+from devtools.processes import CommandError, end, launch, run
+from devtools.rabbitmq import MEMORY_LIMIT_BYTES, STOP_LIMIT, Node
 from devtools.scratch import folder, free_port
-
-START_LIMIT = 120.0
-"""Seconds until a start counts as failed. Usual are 3 to 6; on a loaded machine it takes far longer."""
-
-STOP_LIMIT = 30.0
-"""Seconds for an orderly shutdown, which usually takes 2."""
 
 BIN = "/usr/lib/rabbitmq/bin"
 
@@ -80,7 +74,7 @@ class LocalNode(Node):
             mapper = ["epmd", "-port", str(self._mapper_port), "-address", "127.0.0.1"]
             self._mapper = launch(self._inside(mapper), env=self._environment(), output=output)
         self._broker = launch(self._inside([f"{BIN}/rabbitmq-server"]), env=self._environment(), output=output)
-        wait_until(self._serves, within=START_LIMIT, what=f"{self!r} serves")
+        self._await_service()
 
     def stop(self) -> None:
         if self._broker is not None:
@@ -103,14 +97,6 @@ class LocalNode(Node):
     def _evaluate(self, code: str) -> str:
         caller = ["erl_call", "-r", "-sname", self._name, "-c", self._cookie, "-fetch_stdout", "-no_result_term", "-e"]
         return run(self._inside(caller), env=self._environment(), text=f"{code}\n")
-
-    def _serves(self) -> bool:
-        if not self.running:
-            raise CommandError(f"{self!r} did not start:\n{self._last_words()}")
-        try:
-            return self.eval("rabbit:await_startup()") == "ok"
-        except CommandError:
-            return False
 
     def _last_words(self) -> str:
         files = (self._folder / "output.log", self.logs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from devtools import browser, containers, debian
@@ -24,17 +25,19 @@ def prepare(*, rabbitmq: bool, chromium: bool) -> list[str]:
         steps.append(("Chromium", browser.chromium))
     if rabbitmq and not containers.engine_answers():
         steps += [(f"RabbitMQ {version}", partial(debian.rabbitmq_root, version)) for version in VERSIONS]
-    return [sentence for name, step in steps if (sentence := _try(name, step))]
+    with ThreadPoolExecutor() as pool:  # apt waits for apt, but not for debootstrap
+        return [sentence for sentence in pool.map(_try, steps) if sentence]
 
 
-def _try(name: str, step: Callable[[], object]) -> str | None:
+def _try(named: tuple[str, Callable[[], object]]) -> str | None:
+    name, step = named
     began = time.monotonic()
     try:
         step()
     except (MissingError, CommandError) as error:
         return str(error)
     if (took := time.monotonic() - began) > 1:
-        print(f"{name} installed in {took:.0f} s", file=sys.stderr)
+        print(f"{name} was installed, {took:.0f} s", file=sys.stderr)
     return None
 
 

@@ -9,6 +9,7 @@ calls block, so code in a running event loop uses `await asyncio.to_thread(node.
 from __future__ import annotations
 
 import secrets
+import socket
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,12 @@ VERSIONS = ("3.10", "4.0")
 
 MEMORY_LIMIT_BYTES = 1_000_000_000
 """The memory high watermark of a node: absolute, so that the size of the machine does not matter."""
+
+START_LIMIT = 120.0
+"""Seconds until a start counts as failed. Usual are 3 to 6; on a loaded machine it takes far longer."""
+
+STOP_LIMIT = 30
+"""Seconds for an orderly shutdown, which usually takes 2."""
 
 USER = "guest"
 
@@ -87,6 +94,37 @@ class Node(ABC):
     @abstractmethod
     def _evaluate(self, code: str) -> str:
         """Run Erlang expressions inside the node and return what they print."""
+
+    @abstractmethod
+    def _last_words(self) -> str:
+        """Return what the broker said at last, for the text of an error."""
+
+    def _await_service(self) -> None:
+        try:
+            wait_until(self._serves, within=START_LIMIT, what=f"{self!r} serves")
+        except TimeoutError as error:
+            raise CommandError(f"{error}\n{self._last_words()}") from error
+
+    def _serves(self) -> bool:
+        if not self.running:
+            raise CommandError(f"{self!r} did not start:\n{self._last_words()}")
+        try:
+            return self._speaks() and self.eval("rabbit:await_startup()") == "ok"
+        except CommandError:
+            return False
+
+    def _speaks(self) -> bool:
+        """
+        Whether a client gets an answer to its greeting.
+
+        Asked first, for a control program that runs before the broker may make a secret that the broker cannot read.
+        """
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
+                client.sendall(b"AMQP\0\0\x09\x01")
+                return bool(client.recv(1))
+        except OSError:
+            return False
 
     def restart(self) -> None:
         """Stop in an orderly way, and start again."""

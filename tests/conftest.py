@@ -33,7 +33,7 @@ class Nodes:
             node = self._nodes[version, use] = private_node(version)
         try:
             node.start()
-        except (CommandError, TimeoutError):
+        except CommandError:
             self._nodes.pop((version, use)).close()
             raise
         return node
