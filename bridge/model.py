@@ -194,6 +194,7 @@ class Burial:
     first_seen: int | None = None
     shape: Shape = Shape.ORIGINAL
     route: str = ""
+    buried_at: int | None = None  # known of those that are read back
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,4 +39,23 @@ class MemoryDeadLetters:
         """Nothing to let go of."""
 
     async def bury(self, items: Sequence[Burial]) -> None:
-        self.buried.extend(items)
+        now = time.time_ns() // 1_000_000
+        self.buried.extend(replace(item, buried_at=now) for item in items)
+
+    async def browse(self, limit: int) -> list[Burial]:
+        """The oldest ones, which stay."""
+        return list(self.buried)[:limit]
+
+    @asynccontextmanager
+    async def take(self, limit: int) -> AsyncIterator[list[Burial]]:
+        """The oldest ones, which are gone when the block ends without an exception."""
+        taken = await self.browse(limit)
+        yield taken
+        for _ in taken:
+            self.buried.popleft()
+
+    async def purge(self) -> int:
+        """Forget all; return how many there were."""
+        count = len(self.buried)
+        self.buried.clear()
+        return count

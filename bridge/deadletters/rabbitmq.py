@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -14,6 +15,8 @@ from bridge.model import Burial
 from bridge.rabbitmq.options import ConnectionSettings, SharedConnectionSettings, needs_client
 
 if TYPE_CHECKING:
+    from aiormq.abc import AbstractChannel
+
     from bridge.rabbitmq.connection import Session
 
 
@@ -42,7 +45,8 @@ class RabbitMQDeadLetters:
         except ImportError:
             raise needs_client(where) from None
         checked_url(connection.url, where=where)
-        self._exchange = ladder.dead
+        self._place = ladder.dead  # of the exchange and of the queue
+        self._where = where
 
         async def session() -> Session:
             return await connect(
@@ -57,6 +61,7 @@ class RabbitMQDeadLetters:
             await establish(made, ladder.dead_items(), Topology(topology), where=where)
 
         self._publisher = Publisher(session, prepare, where=where)
+        self._connect = session
 
     @property
     def connected(self) -> bool:
@@ -78,8 +83,55 @@ class RabbitMQDeadLetters:
         from bridge.rabbitmq.publisher import Outgoing
 
         now = time.time_ns() // 1_000_000
-        outgoing = [Outgoing(self._exchange, "", *wire.buried(item, now)) for item in items]
+        outgoing = [Outgoing(self._place, "", *wire.buried(item, now)) for item in items]
         for error in await self._publisher.publish(outgoing):
             if error is not None:
                 # It came from this broker, or one that took it: only a lowered limit can be the reason.
                 raise Unavailable(f"the dead letters do not take an event: {error}")
+
+    async def browse(self, limit: int) -> list[Burial]:
+        """The oldest ones, which stay: a look counts as a return, of which this queue allows a billion."""
+        async with self._reading() as channel:
+            return [burial for _, burial in await self._get(channel, limit)]
+
+    @asynccontextmanager
+    async def take(self, limit: int) -> AsyncIterator[list[Burial]]:
+        """The oldest ones, which are gone when the block ends without an exception, and stay otherwise."""
+        from bridge.rabbitmq.connection import limited
+
+        async with self._reading() as channel:
+            taken = await self._get(channel, limit)
+            yield [burial for _, burial in taken]
+            if taken:
+                async with limited(f"settling in {self._place}", where=self._where):
+                    await channel.basic_ack(taken[-1][0], multiple=True)
+
+    async def purge(self) -> int:
+        """Delete all; return how many there were."""
+        from bridge.rabbitmq.connection import limited
+
+        async with self._reading() as channel, limited(f"purging {self._place}", where=self._where):
+            return int((await channel.queue_purge(self._place)).message_count or 0)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AbstractChannel]:
+        """A channel of a connection of its own; what was got on it and not settled goes back when it closes."""
+        session = await self._connect()
+        try:
+            async with session.scratch() as channel:
+                yield channel
+        finally:
+            await session.close()
+
+    async def _get(self, channel: AbstractChannel, limit: int) -> list[tuple[int, Burial]]:
+        from bridge.rabbitmq import wire
+        from bridge.rabbitmq.connection import limited
+
+        got: list[tuple[int, Burial]] = []
+        while len(got) < limit:
+            async with limited(f"reading {self._place}", where=self._where):
+                received = await channel.basic_get(self._place)
+            if received.delivery_tag is None:
+                break
+            got.append((received.delivery_tag, wire.exhumed(received, f"rabbitmq:{self._place}")))
+        return got

@@ -54,7 +54,15 @@ class MemoryDelayLine:
 
     async def hold(self, items: Sequence[Hold]) -> list[Exception | None]:
         for item in items:
-            copy = replace(item.delivery, body=item.body, ticket=item.ticket, stage=Stage.DUE, token=None, origin="")
+            copy = replace(
+                item.delivery,
+                body=item.body,
+                ticket=item.ticket,
+                stage=Stage.DUE,
+                token=None,
+                origin=item.ticket.origin,
+                redelivered=False,
+            )
             heapq.heappush(self._held, (item.ticket.due_at, next(self._order), copy))
         self._ring()
         return [None] * len(items)

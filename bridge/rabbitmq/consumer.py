@@ -17,13 +17,13 @@ from bridge.rabbitmq import wire
 from bridge.rabbitmq.appetite import Appetite
 from bridge.rabbitmq.connection import Session, connect, limited
 from bridge.rabbitmq.options import ConnectionSettings
+from bridge.rabbitmq.watchdog import guard
 
 log = logging.getLogger(__name__)
 
 FLAP: Final = 0.2  # seconds a pause must last before the consumer is cancelled
 PROBATION: Final = 60.0  # seconds after which a cautious session that settled nothing is trusted all the same
 WATCHDOG: Final = 30.0  # seconds between looks whether a silent queue has anything for us
-SETTLE_IN: Final = 1.0  # seconds that deliveries which are ready may take to come
 OFTEN: Final = 15  # returns of one delivery that are worth a warning: RabbitMQ 4 drops at 20 where nothing else is said
 WARN_EVERY: Final = 60.0  # seconds
 
@@ -93,7 +93,7 @@ class Consumer:
         await self._reshape(self._want())
         self._supervise(self._tend)
         if self._watchdog:
-            self._supervise(self._watch)
+            self._supervise(self._guard)
         if self._appetite.cautious:
             self._supervise(self._trust_in_time)
 
@@ -257,27 +257,16 @@ class Consumer:
         await asyncio.sleep(PROBATION)
         self._trust()
 
-    async def _watch(self) -> None:
-        """Notice a queue that has something for us while nothing comes: connected, and yet deaf."""
-        while True:
-            before = self._received
-            await asyncio.sleep(self._watchdog)
-            if not self._idle_since(before):
-                continue
-            ready = await self._ready_at_broker()
-            await asyncio.sleep(SETTLE_IN)
-            if ready and self._idle_since(before):
-                raise Disconnected(f"{ready} deliveries are ready, but none comes")
-
-    def _idle_since(self, received: int) -> bool:
-        """Whether nothing came although it could have."""
-        return self._received == received and len(self._marks) < self._width
-
-    async def _ready_at_broker(self) -> int:
+    async def _guard(self) -> None:
         assert self._session is not None
-        async with self._session.scratch() as channel, limited(f"looking at {self._queue}", where=self._where):
-            found = await channel.queue_declare(self._queue, passive=True)
-        return int(found.message_count or 0)
+        await guard(
+            self._session,
+            self._queue,
+            self._watchdog,
+            received=lambda: self._received,
+            hungry=lambda: len(self._marks) < self._width,
+            where=self._where,
+        )
 
     def _supervise(self, act: Callable[[], Awaitable[None]]) -> None:
         """Run something that lasts as long as the session; if it fails, the session is over."""

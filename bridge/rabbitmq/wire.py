@@ -28,6 +28,7 @@ PERSISTENT: Final = 2
 FRAME_MAX: Final = 131_072  # bytes; RabbitMQ's default, for a broker that names no limit
 FRAME_OVERHEAD: Final = 64  # bytes of the frame that are not properties, generously
 FEW: Final = 8
+RETURNED: Final = "returned"  # the kind of dead letters that the broker brought
 MOST_HEADERS: Final = MAX_ITEMS - 10  # the broker adds some on the way
 REASON_LIMIT: Final = 1_000  # characters; a header is no log file
 
@@ -107,6 +108,32 @@ def buried(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
     return item.body, _properties(delivery, headers, {name: further[name] for name in further.keys() - ONCE_ONLY})
 
 
+def exhumed(received: DeliveredMessage, origin: str) -> Burial:
+    """A dead letter read back. One that the broker brought here, after too many returns, says only that."""
+    delivery = delivery_of(received, origin, None)
+    facts = {name.removeprefix(DLQ): value for name, value in delivery.headers.items() if name.startswith(DLQ)}
+    delivery.headers = {name: value for name, value in delivery.headers.items() if not name.startswith(DLQ)}
+    delivery.message_id = _text(facts.get("message-id")) or None
+    if facts:
+        delivery.routing_key = _text(facts.get("routing-key"))
+        delivery.origin = _text(facts.get("origin")) or origin
+    once_only = {name: facts.get(name.replace("_", "-")) for name in ONCE_ONLY}
+    delivery.properties = {**delivery.properties, **_carried(once_only)}
+    return Burial(
+        delivery,
+        delivery.body,
+        reason=_text(facts.get("reason")) or "the broker brought it here after too many returns",
+        kind=_text(facts.get("kind")) or RETURNED,
+        event_id=_text(facts.get("event-id")) or None,
+        name=_text(facts.get("event-name")) or None,
+        attempts=_known(facts.get("attempts")) or 0,
+        first_seen=_known(facts.get("first-seen")),
+        shape=Shape.ENVELOPE if facts.get("shape") == Shape.ENVELOPE.value else Shape.ORIGINAL,
+        route=_text(facts.get("route")),
+        buried_at=_known(facts.get("buried-at")),
+    )
+
+
 def slim(properties: Basic.Properties, room: int) -> list[str]:
     """
     Drop the publisher's largest headers until the properties take at most `room` bytes; return their names.
@@ -183,6 +210,10 @@ def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("not a whole number")  # noqa: TRY004  one error for all that makes a ticket unreadable
     return value
+
+
+def _known(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _epoch(stamp: object) -> float | None:

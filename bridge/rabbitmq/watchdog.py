@@ -1,0 +1,38 @@
+"""Notices a session that is connected and yet deaf."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from bridge.errors import Disconnected
+from bridge.rabbitmq.connection import Session, limited
+
+SETTLE_IN: Final = 1.0  # seconds that deliveries which are ready may take to come
+
+
+async def guard(
+    session: Session,
+    queue: str,
+    interval: float,
+    *,
+    received: Callable[[], int],
+    hungry: Callable[[], bool],
+    where: str,
+) -> None:
+    """
+    Ask the broker every `interval` seconds in which nothing came, although something could have.
+
+    Raises Disconnected when the broker has deliveries ready and none comes, or when it does not answer.
+    """
+    while True:
+        before = received()
+        await asyncio.sleep(interval)
+        if received() != before or not hungry():
+            continue
+        async with session.scratch() as channel, limited(f"looking at {queue}", where=where):
+            found = await channel.queue_declare(queue, passive=True)
+        await asyncio.sleep(SETTLE_IN)
+        if found.message_count and received() == before and hungry():
+            raise Disconnected(f"{found.message_count} deliveries are ready, but none comes")
