@@ -20,7 +20,7 @@ _COLOURS: dict[What, str] = {
     "dead letter": "31",
 }
 _NARROWEST = 60
-_NAME, _ROUTE = 18, 10
+_NAME, _ROUTE = 15, 10
 
 
 class Screen:

@@ -52,7 +52,7 @@ class Item:
     @property
     def title(self) -> str:
         first, *others = self.events
-        return f"{first.name.partition('.')[0]}.* ({len(self.events)} events)" if others else first.name
+        return f"{first.name.partition('.')[0]}.*" if others else first.name
 
 
 @dataclass(slots=True, frozen=True)
@@ -122,7 +122,7 @@ def _shapes() -> list[Item]:
         ),
         Item(
             route="inngest",
-            note="Inngest, an array",
+            note="Inngest, an array of three",
             events=tuple(cart),
             compose=lambda _: Parcel(body=json.dumps(array).encode(), message_id="carts"),
         ),
@@ -164,17 +164,13 @@ def _delays() -> list[Item]:
         return {"id": event_id, "event": {"name": name, "payload": {}, "delay": delay}}
 
     return [
-        _raw(
-            "sensor-2", "sensor.blinked", "header x-delay: 1500", headers={"x-delay": 1500}, wait=1.5, holder="bridge"
-        ),
-        _raw(
-            "sensor-3", "sensor.checked", "header x-delay: 4200", headers={"x-delay": 4200}, wait=4.2, holder="bridge"
-        ),
+        _raw("sensor-2", "sensor.blinked", "x-delay: 1500", headers={"x-delay": 1500}, wait=1.5, holder="bridge"),
+        _raw("sensor-3", "sensor.checked", "x-delay: 4200", headers={"x-delay": 4200}, wait=4.2, holder="bridge"),
         _item(
             "trigger-v1",
             "order-4",
             "order.reminded",
-            'delay: {"seconds": 5}',
+            "delay: 5 seconds",
             trigger("order-4", "order.reminded", seconds=5),
             wait=5,
             holder="bridge",
@@ -183,7 +179,7 @@ def _delays() -> list[Item]:
             "trigger-v1",
             "order-5",
             "order.archived",
-            'delay: {"minutes": 0.1, "seconds": 1}',
+            "delay: 0.1 minutes, 1 second",
             trigger("order-5", "order.archived", minutes=0.1, seconds=1),
             wait=7,
             holder="bridge",
@@ -192,7 +188,7 @@ def _delays() -> list[Item]:
             "zopio",
             "invoice-2",
             "invoice.due",
-            'delay: {"until": ..}',
+            "delay: until a time",
             lambda now: {"event": "invoice.due", "payload": {}, "delay": {"until": _iso(now + 6000)}},
             wait=6,
             holder="bridge",
@@ -201,7 +197,7 @@ def _delays() -> list[Item]:
             "webhook",
             "trial-1",
             "trial.ended",
-            'sendEvent, delay: "PT6.5S"',
+            'delay: "PT6.5S"',
             {"id": "trial-1", "name": "trial.ended", "payload": {}, "delay": "PT6.5S"},
             wait=6.5,
             holder="bridge",
@@ -210,7 +206,7 @@ def _delays() -> list[Item]:
             "trigger-v2",
             "order-6",
             "order.rated",
-            "options: deliverAfter 4",
+            "deliverAfter: 4",
             {"event": {"id": "order-6", "name": "order.rated", "payload": {}}, "options": {"deliverAfter": 4}},
             wait=4,
             holder="api",
@@ -230,15 +226,15 @@ def _delays() -> list[Item]:
 def _copies(items: list[Item]) -> list[Item]:
     """Copies of events that were delivered, and of one that still waits."""
     why = {
-        "order-1": "by its id",
-        "user-1": "by its id",
-        "stock-1": "by its source and id",
-        "sensor-1": "by x-deduplication-header",
-        "invoice-1": "by the message_id of AMQP",
-        "order-5": "of one that still waits",
+        "order-1": "same id",
+        "user-1": "same id",
+        "stock-1": "same source and id",
+        "sensor-1": "same x-deduplication-header",
+        "invoice-1": "same message_id",
+        "order-5": "same id, while it waits",
     }
     by_id = {item.events[0].id: item for item in items}
-    return [replace(by_id[event_id], copy=True, note=f"a copy {note}") for event_id, note in why.items()]
+    return [replace(by_id[event_id], copy=True, note=note) for event_id, note in why.items()]
 
 
 def _troubles() -> list[Item]:

@@ -69,9 +69,9 @@ class Watch:
                     fate = self._books.suppress(route)
                     self._screen.line("duplicate", route, fate.event.name if fate else "", "suppressed")
                 elif result == "scheduled":
-                    self._waits(route, self._books.held(route, in_process=False), "in the delay exchange")
+                    self._waits(route, self._books.held(route, in_process=False), "in the delay line")
                 elif result == "parked" and (fate := self._books.held(route, in_process=True)):
-                    self._waits(route, fate, "inside the bridge")
+                    self._waits(route, fate, "in the process")
 
     def _look_at_dead_letters(self) -> None:
         letters = self._road.dead[self._buried :]
@@ -120,7 +120,7 @@ class Watch:
         fate = self._books.find(record.id, record.name)
         if fate is not None:
             fate.released = record.delivered_at
-        self._screen.line("delivered", *_place(record, fate), "by the event API, which had it in time")
+        self._screen.line("delivered", *_place(record, fate), "by the event API, on time")
 
     def _failed(self, request: RequestRecord) -> None:
         attempt = f"attempt {request.attempt}: " if request.attempt else ""
@@ -132,8 +132,8 @@ class Watch:
             self._screen.line("failed", *_place(request, fate), f"{attempt}{what}")
 
     def _waits(self, route: str, fate: Fate | None, where: str) -> None:
-        name, until = (fate.event.name, f", until {self._screen.at(fate.due)}") if fate else ("", "")
-        self._screen.line("waiting", route, name, f"{where}{until}")
+        name, until = (fate.event.name, f"until {self._screen.at(fate.due)}, ") if fate else ("", "")
+        self._screen.line("waiting", route, name, f"{until}{where}")
 
 
 def _place(seen: EventRecord | RequestRecord, fate: Fate | None) -> tuple[str, str]:

@@ -18,12 +18,12 @@ import pytest
 from devtools.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
-LINE = re.compile(r" *(?P<at>\d+\.\d{3})  (?P<what>[a-z ]{11})  (?P<route>.{10})  (?P<event>.{18})  (?P<more>.*)")
+LINE = re.compile(r" *(?P<at>\d+\.\d{3})  (?P<what>[a-z ]{11})  (?P<route>.{10})  (?P<event>.{15})  (?P<more>.*)")
 SUMMARY = {
     "published": "29  events in 27 deliveries",
     "delivered": "21  each of them once",
     "duplicates": " 6  suppressed",
-    "delayed": " 6  by the bridge: late by",
+    "delayed": " 6  by the bridge, late by",
     "retried": " 1  delivered after 2 failed attempts",
     "dead letters": " 2",
     "  order.???": "    event.name is missing",
@@ -93,7 +93,7 @@ def facts(said: Sequence[str]) -> set[tuple[str, str, str]]:
 def assert_all_was_shown(said: Sequence[str]) -> None:
     shown = facts(said)
     for what, route, event in (
-        ("published", "inngest", "cart.* (3 events)"),
+        ("published", "inngest", "cart.*"),
         ("delivered", "inngest", "cart.left"),
         ("delivered", "webhook", "stock.moved"),
         ("delivered", "zopio", "invoice.created"),
