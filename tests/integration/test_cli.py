@@ -164,6 +164,36 @@ def test_check_says_what_cannot_be_reached(run: Run, tmp_path: Path) -> None:
     assert f"routes.default.target: cannot reach http://127.0.0.1:{port}" in out
 
 
+@pytest.mark.parametrize("way", ["file", "variable", "named file", "secrets directory", "--set"])
+def test_no_secret_shows_however_it_is_given(run: Run, tmp_path: Path, way: str) -> None:
+    secret = "canary-5ecret"
+    key = tmp_path / ("bridge_target__key" if way == "secrets directory" else "key.txt")
+    key.write_text(secret)
+    settings = MEMORY.replace("target: {type: memory}", "target: {type: inngest, url: 'http://127.0.0.1:9'}")
+    if way == "file":
+        settings = settings.replace("type: inngest", f"type: inngest, key: {secret}")
+    given = {
+        "variable": {"BRIDGE_TARGET__KEY": secret},
+        "named file": {"BRIDGE_TARGET__KEY_FILE": str(key)},
+        "secrets directory": {"BRIDGE_SECRETS_DIR": str(tmp_path)},
+    }.get(way, {})
+    options = ("--set", f"target.key={secret}") if way == "--set" else ()
+    wrong = ("--set", "limits.batch=many", "--set", "target.url=canary-5ecret")
+    for command, code in (
+        (("check",), 0),
+        (("check", "--json", "--connect"), 1),
+        (("check", *wrong), 78),
+        (("run",), 0),
+    ):
+        process = run(*command, *options, settings=settings, BRIDGE_LOG__LEVEL="debug", **given)
+        if command == ("run",):
+            assert secret not in str(lines_until(process, "started"))
+            process.terminate()
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == code, err
+        assert secret not in out + err
+
+
 def test_a_key_store_in_use_is_no_error(run: Run) -> None:
     settings = MEMORY.replace("store: {type: memory}", "store: {type: sqlite, path: keys.db}")
     daemon = run("run", settings=settings)
