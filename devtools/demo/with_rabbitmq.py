@@ -111,7 +111,7 @@ async def _broker(screen: Screen) -> AsyncIterator[Node]:
     version = quickest_version()
     node: Node | None = None
     try:
-        with screen.step(f"RabbitMQ {version}"):
+        with screen.step(f"RabbitMQ {version}{'' if is_quick(version) else ', which is to be fetched'}"):
             try:
                 node = await asyncio.to_thread(private_node, version)
                 await asyncio.to_thread(node.start)
@@ -151,11 +151,14 @@ async def _bridge(screen: Screen, node: Node, api_url: str) -> AsyncIterator[Rab
 
 def quickest_version() -> str:
     """Return the newest version that is at hand, else the one that this machine's own release carries."""
-    if engine_answers():
-        return VERSIONS[-1]
-    at_hand = [version for version in VERSIONS if debian.at_hand(version)]
+    quick = [version for version in VERSIONS if is_quick(version)]
     own = [version for version in VERSIONS if debian.RELEASES[version] == debian.release()]
-    return (at_hand or own or VERSIONS)[-1]
+    return (quick or own or VERSIONS)[-1]
+
+
+def is_quick(version: str) -> bool:
+    """Whether nothing has to be installed for this version; an engine fetches its images by itself."""
+    return engine_answers() or debian.at_hand(version)
 
 
 def queue_of(route: str) -> str:
