@@ -50,24 +50,32 @@ class TriggerShape(EventShape):
         if not isinstance(events, list):
             raise PoisonError("events", f"must be an array, not {kind_of(events)}")
         decoded = read_each(events, lambda event: _event(event, options, None, given), "events")
-        single_out(decoded, lambda index: dumps({"event": events[index], "options": options.said}))
+        single_out(decoded, lambda index: dumps({"event": events[index], **options.said}))
         return decoded
 
 
 @dataclass(slots=True, frozen=True)
 class _Options:
-    """The options of a v2 request; they hold for each of its events."""
+    """What a request says about each of its events: the options of v2, and a `delay` beside the event."""
 
     due_at: int | None
     due_field: str
     user: JsonValue
-    said: dict[str, JsonValue]  # the ones understood, as they came
+    said: dict[str, JsonValue]  # the fields understood, as they came
 
     @classmethod
     def read(cls, fields: Fields, given: Given) -> _Options:
         options = fields.child("options")
-        if options is None:
-            return _NONE
+        found = _NONE if options is None else cls._of_v2(options, given)
+        delayed = fields.delay("delay", given.base)
+        if delayed is None:
+            return found
+        if found.due_at is not None:
+            raise PoisonError(fields.path("delay"), f"cannot be combined with {found.due_field}")
+        return cls(delayed, fields.path("delay"), found.user, {**found.said, "delay": fields.get("delay")})
+
+    @classmethod
+    def _of_v2(cls, options: Fields, given: Given) -> _Options:
         due_at, due_key = None, "deliverAt"
         if "deliverAt" in options:  # wins over deliverAfter, as on the server
             due_at = due.at_time(options.get("deliverAt"), options.path("deliverAt"))
@@ -76,10 +84,11 @@ class _Options:
             due_at = due.after_seconds(options.get(due_key), given.base, options.path(due_key))
         account = options.label("accountId")
         said = {key: options.get(key) for key in (due_key, "accountId") if key in options}
-        return cls(due_at, options.path(due_key), None if account is None else {"accountId": account}, said)
+        user: JsonValue = None if account is None else {"accountId": account}
+        return cls(due_at, options.path(due_key), user, {"options": said})
 
 
-_NONE = _Options(None, "", None, {})
+_NONE = _Options(None, "", None, {"options": {}})
 
 
 def _is_v1(fields: Fields, event: Fields) -> bool:

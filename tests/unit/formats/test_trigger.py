@@ -73,6 +73,16 @@ def test_a_delay_inside_a_v2_event_counts_although_the_server_drops_it() -> None
     assert read({"event": {**USER, "delay": {"hours": 24}}, "options": {}}).due_at == NOW + 86_400_000
 
 
+def test_a_delay_counts_wherever_it_stands() -> None:
+    assert read({"id": "1", "event": USER, "delay": {"hours": 24}}).due_at == NOW + 86_400_000
+    assert read({"event": USER, "options": {"accountId": "a"}, "delay": 5}).due_at == NOW + 5000
+    events = read_all({"events": [USER, {"payload": 1}], "delay": "PT5S"})
+    assert isinstance(events[0], Envelope)
+    assert events[0].due_at == NOW + 5000
+    assert isinstance(events[1], PoisonError)
+    assert json.loads(events[1].element or b"") == {"event": {"payload": 1}, "options": {}, "delay": "PT5S"}
+
+
 def test_an_id_counts_wherever_it_stands() -> None:
     assert read({"id": "1", "event": USER, "options": {}}).id == "1"
     assert read({"id": "1", "event": {"id": "1", **USER}}).id == "1"
@@ -122,6 +132,9 @@ def test_a_bad_event_of_a_bulk_stands_alone_with_the_options_it_had() -> None:
             {"event": {**USER, "delay": {"seconds": 1}}, "options": {"deliverAfter": 5}},
             "event.delay cannot be combined with options.deliverAfter",
         ),
+        ({"event": {**USER, "delay": 1}, "id": "1", "delay": 1}, "event.delay cannot be combined with delay"),
+        ({"event": USER, "delay": 1, "options": {"deliverAfter": 5}}, "delay cannot be combined with options.deliverA"),
+        ({"event": USER, "delay": {"weeks": 1}}, "delay.weeks is no unit of delay"),
         ({"events": []}, "events is an empty array"),
         ({"events": [USER], "options": {"deliverAt": "soon"}}, "options.deliverAt must be an ISO 8601 time"),
         ({"events": [USER] * 10_001}, "events has 10001 events, more than 10000"),
