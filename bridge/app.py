@@ -76,6 +76,10 @@ class App:
         try:
             await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             log.info("draining")
+        except asyncio.CancelledError:
+            for task in running:  # asked twice: no time to drain
+                task.cancel()
+            raise
         finally:
             stopping.cancel()
             self._stopping = True

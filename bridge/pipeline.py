@@ -89,12 +89,16 @@ class Pipeline:
         loops = [asyncio.create_task(self._receive(stage), name=f"receive-{stage.value}") for stage in self._sources]
         renewing = asyncio.create_task(self._renew_leases(), name="renew-leases")
         stopping = asyncio.create_task(stop.wait())
+        drain = self._limits.drain
         try:
             first: set[asyncio.Future[Any]] = {*loops, renewing, stopping, self._failed}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            drain = 0.0  # no time left: give everything back
+            raise
         finally:
             asked = stop.is_set()
-            await self._drain(loops)
+            await self._drain(loops, drain)
             for task in (renewing, stopping, self._failed):
                 task.cancel()
             ends = await asyncio.gather(*loops, renewing, self._failed, return_exceptions=True)
@@ -234,15 +238,15 @@ class Pipeline:
             self._tally.leases_lost += lost
             log.warning("leases_lost", extra={"claims": lost})
 
-    async def _drain(self, loops: Sequence[asyncio.Task[None]]) -> None:
-        """Take in no more, let batches finish, give back what does not finish in time."""
+    async def _drain(self, loops: Sequence[asyncio.Task[None]], seconds: float) -> None:
+        """Take in no more, let batches finish, give back what does not finish within so many seconds."""
         for source in self._sources.values():
             source.stop()
         self._intake.stop()
         self._parts.gate.stop()
         self._room.set()
         await self._settling.return_slots(self._parking.empty())
-        deadline = asyncio.get_running_loop().time() + self._limits.drain
+        deadline = asyncio.get_running_loop().time() + seconds
         pending: set[asyncio.Task[None]] = {*loops, *self._batches}
         while pending and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(pending, timeout=left)

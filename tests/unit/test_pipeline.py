@@ -342,6 +342,20 @@ async def test_what_does_not_finish_within_the_drain_is_given_back() -> None:
     assert route.tally.events[Result.RETURNED] == 1
 
 
+async def test_a_cancelled_pipeline_gives_everything_back_without_draining() -> None:
+    route = MemoryRoute(target=Hanging(), limits=Limits(drain=60.0))
+    task = asyncio.create_task(route.pipeline.run(route.stop))
+    route.publish("e1")
+    await route.until(lambda: route.tally.in_flight[Stage.INTAKE] == 1)
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    assert route.source.returned == 1
+    assert route.tally.law_holds()
+
+
 async def test_parked_events_and_those_at_a_shut_gate_are_given_back_at_once() -> None:
     route = MemoryRoute()
     route.target.answer(Retryable("HTTP 429", after=60, pause=True))
