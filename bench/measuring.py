@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from devtools.scratch import folder, free_port
 
 PATIENCE = 60.0  # seconds without any progress, after which a run has failed
 POLL = 0.25  # seconds between looks at the sink, which cost it a tenth of a millisecond each
+
+COMPLAINT = re.compile(r'"level":"(warning|error|critical)"|^Traceback|Error\b')
 
 
 class SinkProcess:
@@ -83,6 +86,11 @@ def program(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
         raise
     finally:
         end(child, patience=30)
+
+
+def complaints(log: Path) -> list[str]:
+    """The lines that tell of trouble: a figure with a lost session in it is another figure."""
+    return [line for line in log.read_text(errors="replace").splitlines() if COMPLAINT.search(line)]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from bench import events, machine
 from bench.contestants import HAND_WRITTEN, Start, contestants, path_of
 from bench.figures import Run, run_of, table
-from bench.measuring import SinkProcess, program, running_sink
+from bench.measuring import SinkProcess, complaints, program, running_sink
 from bench.peers.job import Job
 from devtools.processes import wait_until
 from devtools.rabbitmq import VERSIONS, Node, private_node
@@ -77,6 +77,8 @@ class Course:
             self.sink.watch(child.pid, [self.margin, self.margin + self.events])
             self.sink.wait_for(self.total, child)
             wait_until(self._settled, within=30, what=f"every delivery of {self.total} events is settled")
+        if found := complaints(place / "log"):
+            print(f"{len(found)} complaints, such as {found[-1][:300]}")
         asyncio.run(events.delete(url, QUEUE))
         report = self.sink.report()
         if report["distinct"] != self.total:

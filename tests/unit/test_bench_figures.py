@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from bench import events
 from bench.delays import lateness
 from bench.figures import Run, quantile, ratios, run_of, table
+from bench.measuring import complaints
 from bench.peers.job import array_of
 from bench.sink import Sink, cpu_seconds, peak_bytes
 
@@ -99,6 +101,14 @@ def test_the_sink_tells_when_an_event_came_first() -> None:
     sink.answer(b"POST", b"/api/v1/events", events.trigger_event(1))
     assert json.loads(sink.answer(b"GET", b"/arrivals", b"")) == first
     assert json.loads(sink.answer(b"GET", b"/count", b"")) == 2
+
+
+def test_trouble_in_a_log_is_noticed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    quiet = '{"level":"info","event":"started"}'
+    loud = ['{"level":"warning","event":"session_lost"}', "Traceback (most recent call last):", "ValueError: no"]
+    log.write_text("\n".join([quiet, *loud]))
+    assert complaints(log) == loud
 
 
 def test_the_kernel_keeps_the_books_of_a_process() -> None:
