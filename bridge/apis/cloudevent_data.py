@@ -75,6 +75,6 @@ def content_of(event: Envelope) -> Content:
         return Content(event.data, media, "base64")
     if kind in {JSON_MEDIA, "text/json"} or kind.endswith("+json"):
         return Content(event.data, media)
-    if kind.startswith("text/") and isinstance(event.data, str):
+    if isinstance(event.data, str):  # of a media type that is no JSON: the text itself (JSON format, section 3.1)
         return Content(event.data, media, "text")
     return Content(event.data)

@@ -70,6 +70,10 @@ CAME = [
         "specversion": "1.0", "id": "7", "source": "/shop", "type": "t",
         "datacontenttype": "application/octet-stream", "data_base64": "AP8Q",
     },
+    {
+        "specversion": "1.0", "id": "7", "source": "/shop", "type": "t",
+        "datacontenttype": "application/xml", "data": '<much wow="xml"/>',
+    },
 ]  # fmt: skip
 
 
@@ -101,7 +105,7 @@ def test_binary_mode_says_the_same_as_structured_mode(came: dict[str, Any]) -> N
     )
     assert (
         request.body
-        == {0: b'{"n":1.5}', 1: b"", 2: b"[1,null]", 3: "Grüße".encode(), 4: b"\x00\xff\x10"}[CAME.index(came)]
+        == [b'{"n":1.5}', b"", b"[1,null]", "Grüße".encode(), b"\x00\xff\x10", b'<much wow="xml"/>'][CAME.index(came)]
     )
 
 
