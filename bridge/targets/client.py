@@ -48,6 +48,7 @@ class Client:
             timeout=aiohttp.ClientTimeout(total=options.timeout, sock_connect=options.connect_timeout),
             # "identity", because a missing Accept-Encoding allows any (RFC 9110, section 12.5.3)
             headers={"user-agent": f"event-bridge/{__version__}", "accept-encoding": "identity"},
+            skip_auto_headers=("content-type",),  # a request without a body has none
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,

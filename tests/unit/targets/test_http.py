@@ -79,6 +79,15 @@ async def test_requests_under_way_are_bounded() -> None:
     assert most == 5
 
 
+async def test_a_request_without_a_body_claims_no_content_type() -> None:
+    async with HostileServer(plain()) as server, target_at(server.url, "cloudevents") as target:
+        assert await send_one(target, data=None) == Accepted()
+    (request,) = server.requests
+    assert request.body == b""
+    assert request.headers["content-length"] == "0"
+    assert "content-type" not in request.headers
+
+
 async def test_cookies_are_neither_kept_nor_sent() -> None:
     async with (
         HostileServer(plain(200, b"", "set-cookie: session=1")) as server,
