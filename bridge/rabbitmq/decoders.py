@@ -20,6 +20,7 @@ MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 1_000  # of one table or array; what comes after is left out
 
 _LENGTH: Final = struct.Struct(">I")
+_LENGTH_SHORT: Final = struct.Struct("B")
 _TIMESTAMP: Final = struct.Struct(">Q")
 _SCALES: Final = (1, 1_000, 1_000_000, 1_000_000_000)  # seconds, ms, us, ns
 _YEAR_2500: Final = 16_725_225_600  # epoch seconds; a larger number is of a finer unit
@@ -46,7 +47,7 @@ def timestamp(value: bytes) -> Decoded:
 
 def short_string(value: bytes) -> Decoded:
     """Up to 255 bytes; what is no UTF-8 is kept, escaped, so that a strange id is still that id."""
-    length = value[0]
+    (length,) = _LENGTH_SHORT.unpack_from(value)
     return length + 1, bytes(value[1 : length + 1]).decode("utf-8", "backslashreplace")
 
 

@@ -18,7 +18,8 @@ OURS: Final = "x-bridge-"
 DLQ: Final = "x-bridge-dlq-"
 DROPPED: Final = "x-bridge-dropped-headers"  # names of headers that did not fit beside ours
 # What the broker wrote on an earlier trip. Sent again, RabbitMQ 3.x takes x-death for a cycle and drops the copy.
-WORN: Final = frozenset({"x-death", "x-delivery-count", "x-acquired-count", "CC", "BCC"})
+COUNTERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
+WORN: Final = COUNTERS | {"x-death", "CC", "BCC"}
 WORN_PREFIXES: Final = ("x-first-death-", "x-last-death-")
 # Sent again, these would do something: expire the copy on its way, be refused (a user id must be the sender's own), or
 # be answered.
@@ -112,7 +113,8 @@ def exhumed(received: DeliveredMessage, origin: str) -> Burial:
     """A dead letter read back. One that the broker brought here, after too many returns, says only that."""
     delivery = delivery_of(received, origin, None)
     facts = {name.removeprefix(DLQ): value for name, value in delivery.headers.items() if name.startswith(DLQ)}
-    delivery.headers = {name: value for name, value in delivery.headers.items() if not name.startswith(DLQ)}
+    own = COUNTERS | {name for name in delivery.headers if name.startswith(DLQ)}
+    delivery.headers = {name: value for name, value in delivery.headers.items() if name not in own}
     delivery.message_id = _text(facts.get("message-id")) or None
     if facts:
         delivery.routing_key = _text(facts.get("routing-key"))
@@ -181,8 +183,8 @@ def _carried(value: object) -> dict[str, str | int]:
 def _ticket(headers: Mapping[str, object]) -> Ticket | None:
     try:
         return Ticket(
-            route=_text(headers[OURS + "route"]),
-            id=_text(headers[OURS + "id"]),
+            route=_named(headers[OURS + "route"]),
+            id=_named(headers[OURS + "id"]),
             due_at=_whole(headers[OURS + "due-at"]),
             attempt=_whole(headers[OURS + "attempt"]),
             first_seen=_whole(headers[OURS + "first-seen"]),
@@ -204,6 +206,12 @@ def _text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode("utf-8", "backslashreplace")
     return value if isinstance(value, str) else ""
+
+
+def _named(value: object) -> str:
+    if not (text := _text(value)):
+        raise ValueError("no text")
+    return text
 
 
 def _whole(value: object) -> int:
