@@ -130,10 +130,12 @@ class Ladder:
         """
         The dead letters. Nothing leaves that queue by itself: no time to live, and a limit that nobody reaches.
 
-        RabbitMQ 4 drops after 20 returns where nothing is said, and looking into a queue is returning.
+        RabbitMQ 4 drops after 20 returns where nothing is said, and looking into a queue is returning. Under a policy
+        that limits its length it refuses, where RabbitMQ would drop the oldest.
         """
         yield Exchange(self.dead, "fanout")
-        yield Queue(self.dead, {"x-queue-type": "quorum", "x-delivery-limit": DEAD_LETTER_LIMIT})
+        limits: Arguments = {"x-delivery-limit": DEAD_LETTER_LIMIT, "x-overflow": "reject-publish"}
+        yield Queue(self.dead, {"x-queue-type": "quorum", **limits})
         yield Binding(self.dead, self.dead, "", to_queue=True)
 
 

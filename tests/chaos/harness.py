@@ -121,12 +121,12 @@ class Road:
         return await self.publisher.take_all(queue)
 
     async def limit_length(self, pattern: str, limit: int | None) -> None:
-        """Let queues be full, by a policy that makes them refuse; None takes it away."""
+        """Let queues be full, as an operator does, by a policy; None takes it away."""
         vhost = f'<<"{self.vhost}">>'
         if limit is None:
             code = f'rabbit_policy:delete({vhost}, <<"full">>, <<"tests">>)'
         else:
-            rules = f'[{{<<"max-length">>, {limit}}}, {{<<"overflow">>, <<"reject-publish">>}}]'
+            rules = f'[{{<<"max-length">>, {limit}}}]'
             code = f'rabbit_policy:set({vhost}, <<"full">>, <<"{pattern}">>, {rules}, 0, <<"queues">>, <<"tests">>)'
         await asyncio.to_thread(self.node.eval, f"ok = {code}")
 
