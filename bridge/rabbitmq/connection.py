@@ -33,14 +33,15 @@ QUIET: Final = ("aio_pika", "aiormq", "pamqp")  # their DEBUG shows payloads and
 
 
 @asynccontextmanager
-async def limited(what: str, seconds: float = CALL_LIMIT, *, where: str = "source") -> AsyncIterator[None]:
+async def limited(what: str, seconds: float | None = None, *, where: str = "source") -> AsyncIterator[None]:
     """
-    Bound one call to the broker, and turn whatever the client raises into our errors.
+    Bound one call to the broker, by default to `CALL_LIMIT`, and turn whatever the client raises into our errors.
 
     Raises Disconnected when the session is of no further use, ConfigError when a person must change something.
     """
+    limit = CALL_LIMIT if seconds is None else seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(limit):
             yield
     except BridgeError:
         raise
@@ -51,7 +52,7 @@ async def limited(what: str, seconds: float = CALL_LIMIT, *, where: str = "sourc
         # The client cancels its callers when their connection dies (aiormq 7.2.4).
         raise Disconnected(f"{what}: the connection was lost") from None
     except TimeoutError:
-        raise Disconnected(f"{what}: no answer within {seconds:.0f} s") from None
+        raise Disconnected(f"{what}: no answer within {limit:g} s") from None
     except Exception as error:
         raise translated(error, what, where) from error
 
@@ -218,13 +219,16 @@ async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     properties: dict[str, Any] = {"connection_name": name, "product": "event-bridge", "version": __version__}
     async with limited("connecting", where=where):
-        connection = await aio_pika.connect(
-            str(parsed),
-            timeout=CALL_LIMIT,
-            client_properties=properties,
-            ssl_context=context,
-            connection_class=_Connection,
-        )
+        try:
+            connection = await aio_pika.connect(
+                str(parsed), client_properties=properties, ssl_context=context, connection_class=_Connection
+            )
+        except exceptions.InvalidFrameError as error:
+            if "Connection.OpenOk" not in str(error):
+                raise
+            # The client keeps what the broker said to itself (aiormq 7.2.4).
+            problem = f"the broker refused the virtual host {parsed.path.removeprefix('/') or '/'}"
+            raise ConfigError(f"{where}.url", problem, "Create it, or give this user access to it") from None
     return Session(connection, where)
 
 

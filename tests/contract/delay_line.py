@@ -16,7 +16,7 @@ from typing import Any
 from bridge.model import Delivery, Hold, Shape, Stage, Ticket, Verdict
 from bridge.ports import DelayLine
 
-LIMIT = 60.0  # seconds until a test gives up waiting
+LIMIT = 90.0  # seconds until a test gives up waiting
 EARLY = 5_000  # ms that a copy may come before it is due: whoever receives it waits for the rest
 LATE = 20_000  # ms; generous, for loaded machines
 

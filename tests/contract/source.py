@@ -16,7 +16,7 @@ from bridge.errors import EndOfSource
 from bridge.model import Delivery, Verdict
 from bridge.ports import Source
 
-LIMIT = 30.0  # seconds until a test gives up waiting
+LIMIT = 90.0  # seconds until a test gives up waiting
 
 
 class SourcePeer(ABC):

@@ -71,7 +71,7 @@ class TestRabbitMQSource(SourceContract):
     @pytest.fixture
     async def peer(self, broker: Node, vhost: str) -> AsyncIterator[SourcePeer]:
         async with lab(broker.url_of(vhost)) as publisher:
-            await publisher.declare("events", **{"x-delivery-limit": 100})
+            await publisher.declare("events", {"x-delivery-limit": 100})
             peer = RabbitMQPeer(broker, vhost, publisher)
             await peer.source.open()
             yield peer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from pamqp.commands import Basic
 from bridge.model import Delivery, Verdict
 from bridge.ports import Source
 
-LIMIT = 30.0  # seconds until a test gives up waiting
+LIMIT = 90.0  # seconds until a test gives up waiting
 
 
 class RawProperties(Basic.Properties):
@@ -109,9 +109,9 @@ class Lab:
             timeout=LIMIT,
         )
 
-    async def declare(self, queue: str, **arguments: str | int) -> None:
+    async def declare(self, queue: str, arguments: Mapping[str, str | int] | None = None) -> None:
         await self.channel.queue_declare(
-            queue, durable=True, arguments={"x-queue-type": "quorum", **arguments}, timeout=LIMIT
+            queue, durable=True, arguments={"x-queue-type": "quorum", **(arguments or {})}, timeout=LIMIT
         )
 
 
