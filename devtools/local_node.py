@@ -11,6 +11,7 @@ from devtools.rabbitmq import MEMORY_LIMIT_BYTES, STOP_LIMIT, Node
 from devtools.scratch import folder, free_port
 
 BIN = "/usr/lib/rabbitmq/bin"
+CONNECT_TRIES = 4
 
 ENTER = """\
 mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --bind "$1" "$0/srv" || exit 70
@@ -96,6 +97,13 @@ class LocalNode(Node):
 
     def _evaluate(self, code: str) -> str:
         caller = ["erl_call", "-r", "-sname", self._name, "-c", self._cookie, "-fetch_stdout", "-no_result_term", "-e"]
+        for _ in range(CONNECT_TRIES - 1):
+            try:
+                return run(self._inside(caller), env=self._environment(), text=f"{code}\n")
+            except CommandError as error:
+                # A busy node does not answer a newcomer in time; nothing was evaluated then.
+                if "failed to connect" not in str(error) or not self.running:
+                    raise
         return run(self._inside(caller), env=self._environment(), text=f"{code}\n")
 
     def _last_words(self) -> str:
