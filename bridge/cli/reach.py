@@ -107,21 +107,24 @@ def _file(path: Path) -> Finding:
 async def _source(name: str, source: SourceSettings) -> list[Finding]:
     if not isinstance(source, RabbitMQSourceSettings):
         return [Finding("source", "ok", "in memory")]
-    from bridge.rabbitmq.topology import exists
+    from bridge.rabbitmq import preflight
 
     where = f"routes.{name}.source"
     async with _session(source, where) as session:
-        there = await exists(session, source.queue, where=where)
-        found = [Finding("source", "ok", f"RabbitMQ {session.version} reached")]
-    if there or source.topology == "declare":
-        return [*found, Finding("source", "ok", f"the queue {source.queue} {'is there' if there else 'will be made'}")]
-    cure = "Create it, or set source.topology to declare"
-    return [*found, Finding("source", "error", f"there is no queue {source.queue}", cure)]
+        declared = source.topology == "declare"
+        found = [
+            preflight.of_broker(session),
+            *await preflight.of_queue(session, source.queue, declared=declared, where=where),
+        ]
+    return [Finding("source", each.level, each.text, each.cure) for each in found]
 
 
 async def _other_broker(connection: ConnectionSettings, where: str) -> list[Finding]:
+    from bridge.rabbitmq import preflight
+
     async with _session(connection, where) as session:
-        return [Finding(where, "ok", f"RabbitMQ {session.version} reached")]
+        found = preflight.of_broker(session)
+    return [Finding(where, found.level, found.text, found.cure)]
 
 
 @asynccontextmanager

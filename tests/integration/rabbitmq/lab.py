@@ -109,7 +109,7 @@ class Lab:
             timeout=LIMIT,
         )
 
-    async def declare(self, queue: str, arguments: Mapping[str, str | int] | None = None) -> None:
+    async def declare(self, queue: str, arguments: Mapping[str, str | int | bool] | None = None) -> None:
         await self.channel.queue_declare(
             queue, durable=True, arguments={"x-queue-type": "quorum", **(arguments or {})}, timeout=LIMIT
         )
