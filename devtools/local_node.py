@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import subprocess
 from pathlib import Path
@@ -11,7 +12,6 @@ from devtools.rabbitmq import MEMORY_LIMIT_BYTES, STOP_LIMIT, Node
 from devtools.scratch import folder, free_port
 
 BIN = "/usr/lib/rabbitmq/bin"
-CONNECT_TRIES = 4
 
 ENTER = """\
 mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --bind "$1" "$0/srv" || exit 70
@@ -45,6 +45,7 @@ class LocalNode(Node):
         self._name = f"bridge-{secrets.token_hex(4)}@localhost"
         self._cookie = secrets.token_hex(16)
         self._mapper_port, self._peer_port = free_port(), free_port()
+        self._calls = itertools.count()
         self._mapper: subprocess.Popen[bytes] | None = None
         self._broker: subprocess.Popen[bytes] | None = None
         self._write_settings()
@@ -96,15 +97,10 @@ class LocalNode(Node):
         return run(self._inside([f"{BIN}/rabbitmqctl", "--quiet", *arguments]), env=self._environment())
 
     def _evaluate(self, code: str) -> str:
-        caller = ["erl_call", "-r", "-sname", self._name, "-c", self._cookie, "-fetch_stdout", "-no_result_term", "-e"]
-        for _ in range(CONNECT_TRIES - 1):
-            try:
-                return run(self._inside(caller), env=self._environment(), text=f"{code}\n")
-            except CommandError as error:
-                # A busy node does not answer a newcomer in time; nothing was evaluated then.
-                if "failed to connect" not in str(error) or not self.running:
-                    raise
-        return run(self._inside(caller), env=self._environment(), text=f"{code}\n")
+        # Calls at the same time need names of their own; those that erl_call makes up (-r) repeat within a second.
+        names = ["-sname", self._name, "-h", f"caller{next(self._calls)}", "-c", self._cookie]
+        command = ["erl_call", *names, "-fetch_stdout", "-no_result_term", "-e"]
+        return run(self._inside(command), env=self._environment(), text=f"{code}\n")
 
     def _last_words(self) -> str:
         files = (self._folder / "output.log", self.logs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import aio_pika
 import pytest
@@ -37,6 +38,11 @@ def test_what_fails_inside_the_node_is_an_error_here(broker: Node) -> None:
         broker.eval("not ( Erlang")
     with pytest.raises(CommandError, match="no_such_command"):
         broker.ctl("no_such_command")
+
+
+def test_many_questions_may_be_asked_at_once(broker: Node) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(broker.eval, map(str, range(40)))) == [str(number) for number in range(40)]
 
 
 async def test_every_connection_can_be_closed_or_dropped(broker: Node, amqp_url: str) -> None:
