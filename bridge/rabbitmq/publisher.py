@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 CONFIRM_LIMIT: Final = 15.0  # seconds; a publish without an answer by then may still arrive, so it counts as unknown
 FIRST_WAIT: Final = 0.5  # seconds before a lost session is replaced; doubles up to LAST_WAIT
 LAST_WAIT: Final = 30.0
+REFUSING: Final = 10.0  # seconds a session must be old for a refusal to end it
 WINDOW: Final = 256  # publishes on their way at once
 
 
@@ -60,6 +61,7 @@ class Publisher:
         self._opening = asyncio.Lock()
         self._window = asyncio.Semaphore(WINDOW)
         self._keeping: asyncio.Task[None] | None = None
+        self._born = 0.0  # loop time of the present session
         self.rebuilds = -1
 
     @property
@@ -164,6 +166,7 @@ class Publisher:
             self._doubtful = True
             raise Unavailable(f"{place}: the broker has no queue for it") from error
         except DeliveryError as error:
+            self._suspect()
             raise Unavailable(f"{place}: the broker refused it; is a queue full, or without its leader?") from error
         except ChannelPreconditionFailed as error:
             if "message size" in str(error):
@@ -171,6 +174,17 @@ class Publisher:
             raise
         if not isinstance(answer, Basic.Ack):
             raise Unavailable(f"{place}: not confirmed")
+
+    def _suspect(self) -> None:
+        """
+        Take another session for what an old one is refused.
+
+        A channel that was told of a full queue can go on refusing after the queue has room again, when it was a policy
+        that made the room (RabbitMQ 3.10).
+        """
+        session = self._session
+        if session is not None and asyncio.get_running_loop().time() - self._born > REFUSING:
+            session.lose("publishes are refused")
 
     async def _ready(self) -> AbstractChannel:
         """The channel to publish on. Raises Unavailable or ConfigError."""
@@ -194,4 +208,5 @@ class Publisher:
             await session.close()
             raise
         self._session, self._channel, self._doubtful = session, channel, False
+        self._born = asyncio.get_running_loop().time()
         self.rebuilds += 1
