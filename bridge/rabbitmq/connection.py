@@ -213,10 +213,7 @@ async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca
     for logger in QUIET:
         logging.getLogger(logger).setLevel(logging.CRITICAL)  # what matters of theirs is raised, and logged by us
     parsed = checked_url(url, where=where).update_query(heartbeat=int(heartbeat))
-    context = None
-    if parsed.scheme == "amqps":
-        context = ssl.create_default_context(cafile=ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = _trusting(ca_file, where) if parsed.scheme == "amqps" else None
     properties: dict[str, Any] = {"connection_name": name, "product": "event-bridge", "version": __version__}
     async with limited("connecting", where=where):
         try:
@@ -230,6 +227,17 @@ async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca
             problem = f"the broker refused the virtual host {parsed.path.removeprefix('/') or '/'}"
             raise ConfigError(f"{where}.url", problem, "Create it, or give this user access to it") from None
     return Session(connection, where)
+
+
+def _trusting(ca_file: str | None, where: str) -> ssl.SSLContext:
+    """TLS that checks certificates and host names. Raises ConfigError for a file that is none of certificates."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # an SSLError is one too
+        problem = f"cannot be read: {error.strerror or error.args[-1]}"
+        raise ConfigError(f"{where}.ca_file", problem, "Name a PEM file of certificates") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _would_wait(coroutine: Coroutine[Any, Any, object]) -> bool:

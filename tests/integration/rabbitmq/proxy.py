@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -21,6 +23,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
+        """The address of the broker by this way, without TLS in the scheme."""
         parts = self._target
         return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{self.port}").geturl()
 
@@ -55,10 +58,14 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(url: str) -> AsyncIterator[Proxy]:
-    """Listen on a free port of 127.0.0.1."""
+async def proxy(url: str, certificate: Path | None = None) -> AsyncIterator[Proxy]:
+    """Listen on a free port of 127.0.0.1; with a certificate (and its key, one PEM file), speak TLS there."""
     made = Proxy(url)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -13,6 +14,8 @@ from bridge.rabbitmq import connection
 from bridge.rabbitmq.connection import Session, connect, limited
 from devtools.rabbitmq import Node
 from tests.integration.rabbitmq.proxy import proxy
+
+TLS = Path(__file__).parents[2] / "fakes" / "tls"
 
 
 async def dial(url: str, ca_file: str | None = None) -> Session:
@@ -68,6 +71,34 @@ async def test_a_host_that_says_nothing_is_given_up(
 async def test_tls_towards_a_plain_port_is_told(broker: Node) -> None:
     with pytest.raises((Disconnected, ConfigError)):
         await dial(broker.url.replace("amqp://", "amqps://"))
+
+
+async def test_tls_works_with_a_trusted_authority(amqp_url: str) -> None:
+    async with proxy(amqp_url, TLS / "server.pem") as wire:
+        session = await dial(wire.url.replace("amqp://", "amqps://"), ca_file=str(TLS / "ca.pem"))
+        assert session.alive
+        await session.close()
+
+
+@pytest.mark.parametrize(
+    ("certificate", "ca_file"),
+    [("server.pem", None), ("other.pem", "ca.pem"), ("expired.pem", "ca.pem"), ("server.pem", "other.pem")],
+    ids=["unknown authority", "another host's", "expired", "another authority"],
+)
+async def test_a_certificate_that_proves_nothing_is_refused(
+    certificate: str, ca_file: str | None, amqp_url: str
+) -> None:
+    async with proxy(amqp_url, TLS / certificate) as wire:
+        with pytest.raises(ConfigError, match="certificate verify failed") as caught:
+            await dial(wire.url.replace("amqp://", "amqps://"), ca_file=ca_file and str(TLS / ca_file))
+    assert caught.value.field == "routes.x.source.ca_file"
+
+
+@pytest.mark.parametrize("ca_file", ["/no/such/file", __file__])
+async def test_a_file_that_holds_no_certificates_is_told(ca_file: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await dial("amqps://127.0.0.1/", ca_file=ca_file)
+    assert caught.value.field == "routes.x.source.ca_file"
 
 
 async def test_a_lost_connection_is_noticed_at_once(broker: Node, vhost: str, amqp_url: str) -> None:

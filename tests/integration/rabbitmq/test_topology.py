@@ -118,6 +118,16 @@ async def test_who_may_not_configure_can_verify_and_use(
         await open_line(url, "declare")
 
 
+async def test_the_least_permissions_that_the_guide_names_are_enough(broker: Node, vhost: str, unique: str) -> None:
+    url = await asyncio.to_thread(
+        user_of, broker, vhost, unique, configure=r"^bridge\.", write=r"^bridge\.", read=r"^(bridge\..*|events)$"
+    )
+    async with lab(broker.url_of(vhost)) as outside:
+        await outside.declare("events")
+    await open_line(url, "declare")
+    await open_source(url, "verify")
+
+
 async def test_who_may_not_read_is_told(broker: Node, vhost: str, unique: str) -> None:
     async with lab(broker.url_of(vhost)) as outside:
         await outside.declare("events")
