@@ -168,7 +168,7 @@ async def test_an_abandoned_call_ends_its_requests() -> None:
 
     groups = Exchanges(exchange).groups([[0], [1], [2]], {})
     await anext(groups)
-    await groups.aclose()  # type: ignore[attr-defined]
+    await groups.aclose()
     assert sorted(ended) == [1, 2]
 
 
