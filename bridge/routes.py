@@ -23,6 +23,7 @@ from bridge.settings.tree import Route as RouteSettings
 from bridge.settings.tree import Settings
 from bridge.targets import HttpTarget, build_target
 from bridge.telemetry.metrics import Watched
+from bridge.telemetry.redaction import redact
 from bridge.unpacking import Unpacker
 
 LEASE_MARGIN = 10.0  # seconds a claim outlives the longest request
@@ -92,6 +93,7 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
         target.may_send = gate.may_send
         target.quick_tries = lambda: gate.healthy
         target.heard = gate.hear
+        target.hide = redact.hide
     parts = Parts(
         source=route.source.build(name),
         delay=route.delay.build(name, source=route.source),

@@ -8,7 +8,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeGuard
@@ -46,7 +46,8 @@ class HttpTarget:
 
     `may_send` is asked right before every request; where it says no, the events come back as `Unsent`.
     `quick_tries` is asked before a second or third try of one request. `observe` hears of every request. `heard` is
-    told at once when the target is to be left alone, so that what still waits for its turn is not sent.
+    told at once when the target is to be left alone, so that what still waits for its turn is not sent. `hide`
+    is told the values of all secrets, whenever they were read.
     """
 
     def __init__(self, api: Api, credentials: Credentials, options: HttpOptions, *, where: str = "target") -> None:
@@ -62,9 +63,11 @@ class HttpTarget:
         self.quick_tries: Callable[[], bool] = _always
         self.observe: Observer = _ignore
         self.heard: Heard = _ignore
+        self.hide: Callable[[Iterable[str]], None] = _ignore
 
     async def open(self) -> None:
         self._credentials.load()
+        self._tell_secrets()
         if self._credentials.live and _in_the_clear(self._api.origin):
             log.warning("secrets_in_the_clear", extra={"target": self._api.origin})
         await self._client.open()
@@ -74,6 +77,10 @@ class HttpTarget:
 
     def refresh(self) -> None:
         self._credentials.refresh()
+        self._tell_secrets()
+
+    def _tell_secrets(self) -> None:
+        self.hide(value for values in self._credentials.live.values() for value in values)
 
     def native_delay(self, event: Envelope, now: int) -> bool:
         return event.due_at is not None and 0 < event.due_at - now <= self._api.max_delay_ms

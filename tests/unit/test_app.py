@@ -17,6 +17,7 @@ from bridge.errors import ConfigError, Unavailable
 from bridge.settings.tree import Settings
 from bridge.sources.memory import MemorySource
 from bridge.targets.memory import MemoryTarget
+from bridge.telemetry.redaction import redact
 
 MEMORY: dict[str, Any] = {"source": {"type": "memory"}, "target": {"type": "memory"}}
 
@@ -173,3 +174,15 @@ async def test_one_route_that_dies_ends_the_process_with_its_error() -> None:
 
     with pytest.raises(Exception, match="without being asked"):
         await asyncio.wait_for(task, 20)
+
+
+async def test_a_key_from_the_environment_is_masked_in_whatever_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("INNGEST_EVENT_KEY", "canary-of-this-test")
+    target = {"type": "inngest", "url": "http://127.0.0.1:9"}
+    async with running(App(settings(**(MEMORY | {"target": target})))):
+        pass
+
+    assert redact("a line with canary-of-this-test in it") == "a line with *** in it"
+    assert "canary-of-this-test" not in caplog.text
