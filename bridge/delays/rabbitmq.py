@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from bridge.core.ladder import Ladder, plan, routing_key
-from bridge.model import Hold
+from bridge.model import Hold, Stage
 from bridge.rabbitmq.options import ConnectionSettings, SharedConnectionSettings, needs_client
 from bridge.reconnecting import Reconnecting
 
@@ -106,6 +106,18 @@ class RabbitMQDelayLine:
         now = time.time()
         outgoing = []
         for item in items:
-            steps = plan(item.ticket.due_at / 1000 - now)
+            steps = self._steps(item, now)
             outgoing.append(Outgoing(self._ladder.entry(steps), routing_key(steps), *wire.held(item)))
         return await self._publisher.publish(outgoing)
+
+    @staticmethod
+    def _steps(item: Hold, now: float) -> int:
+        """
+        Seconds for the ladder to hold it; 0 goes to the due queue at once, from where it is waited for in the process.
+
+        A copy that comes from there found no room in the process. It takes the shortest level, although it may be a
+        second late by that: or it would go round and round until it is due.
+        """
+        wait = item.ticket.due_at / 1000 - now
+        shortest = 1 if wait > 0 and item.delivery.stage is Stage.DUE else 0
+        return plan(wait) or shortest

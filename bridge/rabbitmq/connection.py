@@ -168,9 +168,9 @@ class Session:
             yield channel
         finally:
             try:
-                async with asyncio.timeout(CLOSE_LIMIT):
+                async with limited("closing a channel", CLOSE_LIMIT, where=self._where):
                     await channel.close()
-            except (Exception, asyncio.CancelledError):  # noqa: BLE001  it is thrown away
+            except Exception:  # noqa: BLE001  it is thrown away
                 log.debug("scratch_channel_close_failed")
 
     def lose(self, reason: str) -> None:

@@ -92,7 +92,7 @@ class Publisher:
             wait = min(LAST_WAIT, wait * 2)
             try:
                 await self._ready()
-            except (Unavailable, ConfigError) as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, this loop must not end before its publisher
                 log.warning("publisher_not_rebuilt", extra={"part": self._where, "reason": str(error)})
 
     async def _drop(self) -> None:
@@ -138,7 +138,8 @@ class Publisher:
         async with self._window:
             self._fit(channel, item)
             try:
-                async with limited("publishing", CONFIRM_LIMIT, where=self._where):
+                place = item.exchange or item.routing_key
+                async with limited(f"publishing to {place}", CONFIRM_LIMIT, where=self._where):
                     await self._confirmed(channel, item)
             except (Disconnected, ConfigError, TooLarge) as lost:
                 # While the broker blocks publishers, a new connection would only be blocked again, and each try would

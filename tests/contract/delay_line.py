@@ -118,6 +118,16 @@ class DelayLineContract:
             assert copy.ticket.attempt == attempt
         assert (copy.message_id, copy.headers) == ("first", {"a": 1})
 
+    async def test_what_came_due_and_is_held_again_does_not_go_round_and_round(self, line: DelayLine) -> None:
+        await line.hold([hold(0, 0.0)])
+        [(_, copy)] = await take(line, 1)
+        for wait in (100, 400, 900):
+            due = now_ms() + wait
+            ticket = Ticket(route="r", id="i", due_at=due, attempt=1, first_seen=1)
+            await line.hold([Hold(copy, copy.body, ticket)])
+            [(came, copy)] = await take(line, 1)
+            assert came >= due - 50
+
     async def test_another_body_may_be_held_under_a_deliverys_headers(self, line: DelayLine) -> None:
         item = hold(1, 0.0, headers={"a": 1})
         await line.hold([Hold(item.delivery, b"one of an array", item.ticket)])
