@@ -1,0 +1,51 @@
+"""What is put onto the machine ahead of the tests, and what is said where that fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from devtools import browser, containers, debian, machine
+from devtools.processes import CommandError, MissingError
+from devtools.rabbitmq import VERSIONS
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions of RabbitMQ that were asked for, on a machine without a Docker engine."""
+    versions: list[str] = []
+    monkeypatch.setattr(containers, "engine_answers", lambda: False)
+    monkeypatch.setattr(debian, "rabbitmq_root", versions.append)
+    monkeypatch.setattr(browser, "chromium", lambda: versions.append("chromium"))
+    return versions
+
+
+@pytest.mark.parametrize(
+    ("rabbitmq", "chromium", "expected"),
+    [
+        (True, True, {*VERSIONS, "chromium"}),
+        (True, False, {*VERSIONS}),
+        (False, True, {"chromium"}),
+        (False, False, set()),
+    ],
+)
+def test_only_what_is_needed_is_installed(asked: list[str], rabbitmq: bool, chromium: bool, expected: set[str]) -> None:
+    assert machine.prepare(rabbitmq=rabbitmq, chromium=chromium) == []
+    assert set(asked) == expected
+
+
+def test_with_a_docker_engine_no_broker_is_installed(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "engine_answers", lambda: True)
+    machine.prepare(rabbitmq=True, chromium=False)
+    assert asked == []
+
+
+@pytest.mark.parametrize("error", [MissingError("run as root"), CommandError("apt-get failed")])
+def test_what_cannot_be_had_is_said_and_the_rest_is_installed(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(browser, "chromium", refuse)
+    assert machine.prepare(rabbitmq=True, chromium=True) == [str(error)]
+    assert set(asked) == set(VERSIONS)
