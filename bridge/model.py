@@ -57,6 +57,7 @@ class Delivery:
     content_type: str | None = None
     properties: Mapping[str, str | int] = field(default_factory=dict)  # further ones of the broker, carried along
     routing_key: str = ""
+    key: bytes | None = None  # a Kafka record's; events of one key belong in order
     position: str | None = None  # a stable coordinate ("topic/3/42"); None where the broker has none
     redelivered: bool = False
     stage: Stage = Stage.INTAKE

@@ -11,7 +11,7 @@ from tests.architecture.source import Import, Module, Offence, Rule, Sample, cal
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__version__", "model", "errors", "ports", "units"}),
     frozenset({"core", "formats", "apis"}),
-    frozenset({"sources", "stores", "delays", "deadletters", "targets", "memory", "rabbitmq", "reconnecting"}),
+    frozenset({"sources", "stores", "delays", "deadletters", "targets", "memory", "rabbitmq", "kafka", "reconnecting"}),
     frozenset({"pipeline", "gate", "intake", "parking", "sending", "settling", "unpacking", "route"}),
     frozenset({"settings", "telemetry", "devserver", "routes", "app", "cli"}),
 )
@@ -19,9 +19,10 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 SHARED = {
     "core": frozenset[str](),
-    "memory": frozenset({"rabbitmq", "reconnecting"}),
-    "rabbitmq": frozenset({"memory", "reconnecting"}),
-    "reconnecting": frozenset({"memory", "rabbitmq"}),
+    "memory": frozenset({"rabbitmq", "kafka", "reconnecting"}),
+    "rabbitmq": frozenset({"memory", "kafka", "reconnecting"}),
+    "kafka": frozenset({"memory", "rabbitmq", "reconnecting"}),
+    "reconnecting": frozenset({"memory", "rabbitmq", "kafka"}),
 }
 """What neighbours of the same layer may import all the same, except those named behind it."""
 
@@ -34,8 +35,11 @@ BARE = frozenset({"model", "errors", "ports", "core"})
 CLIENTS = frozenset({"aio_pika", "aiormq", "pamqp", "aiokafka", "confluent_kafka", "redis"})
 """Clients of one broker or store each, in an extra each."""
 
-CLIENT_FREE = frozenset({"bridge.rabbitmq.options"})
-"""What of the shared AMQP code may be imported early, because it gets along without the client."""
+BROKERS = frozenset({"rabbitmq", "kafka"})
+"""What the adapters of one broker share; its client may be imported there."""
+
+CLIENT_FREE = frozenset({"bridge.rabbitmq.options", "bridge.kafka.options"})
+"""What of the shared broker code may be imported early, because it gets along without the client."""
 
 
 def layer_of(part: str) -> int | None:
@@ -110,11 +114,11 @@ def stand_in_apart(module: Module) -> Iterator[Offence]:
 
 
 def clients_late(module: Module) -> Iterator[Offence]:
-    if module.part == "rabbitmq":
+    if module.part in BROKERS:
         return
     for imported in imports_of(module):
         free = imported.target in CLIENT_FREE or imported.target.rpartition(".")[0] in CLIENT_FREE
-        optional = imported.target.split(".")[0] in CLIENTS or (_own(imported) == "rabbitmq" and not free)
+        optional = imported.target.split(".")[0] in CLIENTS or (_own(imported) in BROKERS and not free)
         if imported.eager and optional:
             yield Offence(module.path, imported.line, f"{imported.target} is optional: import it where it is opened")
 

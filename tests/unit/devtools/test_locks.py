@@ -26,7 +26,8 @@ def declared(name: str) -> list[Requirement]:
     """Return what pyproject.toml asks for in this file's name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
-    base = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["rabbitmq"]
+    extras = project["project"]["optional-dependencies"]
+    base = project["project"]["dependencies"] + extras["rabbitmq"] + extras["kafka"]
     texts = {"base": base, "dev": base + groups["dev"], "bench": base + groups["bench"], "uv": groups["install"]}
     return [Requirement(text) for text in texts[name]]
 
