@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from bridge.core.names import namespace_for
 from bridge.errors import ConfigError
 from bridge.units import Duration
 
@@ -61,11 +62,6 @@ class SharedConnectionSettings(BaseModel):
 
     def namespace_of(self, route: str) -> str:
         return self.namespace or namespace_for(route)
-
-
-def namespace_for(route: str) -> str:
-    """The namespace of a route that names none: each route has exchanges and queues of its own."""
-    return "bridge" if route == "default" else f"bridge.{route}"
 
 
 def needs_client(where: str) -> ConfigError:
