@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from bridge.core.ladder import DELIVERY_LIMIT, Ladder, Queue, safe_queue
-from bridge.rabbitmq.options import ConnectionSettings, TopologyMode, namespace_for, needs_client
+from bridge.core.names import namespace_for
+from bridge.rabbitmq.options import ConnectionSettings, TopologyMode, needs_client
 from bridge.reconnecting import Reconnecting
 from bridge.units import Duration, Size
 
