@@ -40,21 +40,35 @@ async def limited(what: str, seconds: float | None = None, *, where: str = "sour
     Raises Disconnected when the session is of no further use, ConfigError when a person must change something.
     """
     limit = CALL_LIMIT if seconds is None else seconds
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         async with asyncio.timeout(limit):
             yield
-    except BridgeError:
-        raise
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+    except BaseException as error:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError from error  # we are to end, whatever became of the call
+        named = _named(error, what, limit, where)
+        if named is error:
             raise
-        # The client cancels its callers when their connection dies (aiormq 7.2.4).
-        raise Disconnected(f"{what}: the connection was lost") from None
-    except TimeoutError:
-        raise Disconnected(f"{what}: no answer within {limit:g} s") from None
-    except Exception as error:
-        raise translated(error, what, where) from error
+        raise named from error
+    if task is not None and task.cancelling() > before:
+        # The client caught our cancellation in a task of its own, and went on (aiormq 7.2.4).
+        raise asyncio.CancelledError
+
+
+def _named(error: BaseException, what: str, limit: float, where: str) -> BaseException:
+    match error:
+        case BridgeError():
+            return error
+        case asyncio.CancelledError():
+            # The client cancels its callers when their connection dies (aiormq 7.2.4).
+            return Disconnected(f"{what}: the connection was lost")
+        case TimeoutError():
+            return Disconnected(f"{what}: no answer within {limit:g} s")
+        case Exception():
+            return translated(error, what, where)
+    return error
 
 
 _CURES: Final[dict[type[Exception], tuple[str, str]]] = {

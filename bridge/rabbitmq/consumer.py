@@ -10,6 +10,7 @@ from typing import Final
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from bridge import tasks
 from bridge.core.watermark import Watermark
 from bridge.errors import ConfigError, Disconnected, EndOfSource
 from bridge.model import Delivery, Verdict
@@ -98,9 +99,7 @@ class Consumer:
             self._supervise(self._trust_in_time)
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(*self._tasks)
         if self._session is not None:
             await self._session.close()
 

@@ -13,6 +13,7 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelPreconditionFailed, DeliveryError, PublishError
 from pamqp.commands import Basic
 
+from bridge import tasks
 from bridge.errors import ConfigError, Disconnected, Unavailable
 from bridge.rabbitmq import wire
 from bridge.rabbitmq.connection import Session, limited
@@ -77,8 +78,7 @@ class Publisher:
     async def close(self) -> None:
         keeping, self._keeping = self._keeping, None
         if keeping is not None:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            await tasks.end(keeping)
         await self._drop()
 
     async def _keep(self) -> None:

@@ -11,7 +11,7 @@ from tests.architecture.source import Import, Module, Offence, Rule, Sample, cal
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__version__", "model", "errors", "ports", "units"}),
     frozenset({"core", "formats", "apis"}),
-    frozenset({"sources", "stores", "delays", "deadletters", "targets", "memory", "rabbitmq", "kafka", "reconnecting"}),
+    frozenset({"sources", "stores", "delays", "deadletters", "targets", "memory", "rabbitmq", "kafka", "reconnecting", "tasks"}),
     frozenset({"pipeline", "gate", "intake", "parking", "sending", "settling", "unpacking", "route"}),
     frozenset({"settings", "telemetry", "devserver", "routes", "app", "cli"}),
 )
@@ -19,6 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 SHARED = {
     "core": frozenset[str](),
+    "tasks": frozenset[str](),
     "memory": frozenset({"rabbitmq", "kafka", "reconnecting"}),
     "rabbitmq": frozenset({"memory", "kafka", "reconnecting"}),
     "kafka": frozenset({"memory", "rabbitmq", "reconnecting"}),
