@@ -2,7 +2,8 @@
 Puts a process together from its settings, runs it, and takes it apart again.
 
 Everything is built before anything is opened, so a wrong configuration never touches a broker. What cannot be reached
-at the start is waited for, like at any later time. Closing goes in the reverse order of opening.
+at the start is waited for, like at any later time, by the routes that need it. Each route opens, runs, drains and
+closes by itself; closing goes in the reverse order of opening.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class App:
         admin = settings.admin
         self.probe = Probe(admin.host, admin.port, live=self._live, ready=self._ready, registry=registry(collector))
         self._opening: dict[str, str] = {}  # what is being waited for -> why
-        self._started = False
+        self._consuming: set[str] = set()  # the routes that were opened
         self._stopping = False
         self._lag = 0.0
 
@@ -55,12 +56,8 @@ class App:
                 await self.probe.open()
             watching = asyncio.create_task(self._watch_lag())
             stack.callback(watching.cancel)
-            if not await self._open_all(stack, stop):
+            if not await self._open_in_order(stack, stop, [("store", self.store)]):
                 return
-            self._started = True
-            gc.collect()
-            gc.freeze()  # what was built lives for ever: later collections need not walk it
-            log.info("started", extra={"routes": ",".join(self.routes)})
             await self._run_routes(stop)
             self._stopping = True
         log.info("stopped")
@@ -69,7 +66,7 @@ class App:
         """Run all routes; when one dies the others are drained too."""
         everyone = asyncio.Event()
         running = [
-            asyncio.create_task(route.pipeline.run(everyone), name=f"route-{name}")
+            asyncio.create_task(self._run_route(name, route, everyone), name=f"route-{name}")
             for name, route in self.routes.items()
         ]
         stopping = asyncio.create_task(stop.wait())
@@ -89,20 +86,18 @@ class App:
             if isinstance(result, Exception):
                 raise result
 
-    async def _open_all(self, stack: AsyncExitStack, stop: asyncio.Event) -> bool:
-        """Open the store, then the routes side by side; False when asked to stop before all of it was there."""
-        if not await self._open_in_order(stack, stop, [("store", self.store)]):
-            return False
-        opening = [
-            asyncio.create_task(self._open_in_order(stack, stop, route.resources(), prefix=f"routes.{name}."))
-            for name, route in self.routes.items()
-        ]
-        try:
-            return all(await asyncio.gather(*opening))
-        finally:
-            for task in opening:
-                task.cancel()
-            await asyncio.gather(*opening, return_exceptions=True)
+    async def _run_route(self, name: str, route: Route, stop: asyncio.Event) -> None:
+        """The life of one route. A broker or target that is away holds up nobody but the routes that need it."""
+        async with AsyncExitStack() as stack:
+            if not await self._open_in_order(stack, stop, route.resources(), prefix=f"routes.{name}."):
+                return
+            self._consuming.add(name)
+            gc.collect()
+            gc.freeze()  # what was built and imported lives for ever: later collections need not walk it
+            log.info("route_started", extra={"route": name})
+            if len(self._consuming) == len(self.routes):
+                log.info("started", extra={"routes": ",".join(self.routes)})
+            await route.pipeline.run(stop)
 
     async def _open_in_order(
         self, stack: AsyncExitStack, stop: asyncio.Event, resources: Sequence[tuple[str, Resource]], prefix: str = ""
@@ -145,9 +140,12 @@ class App:
         if self._stopping:
             return ["draining"]
         waiting = [f"{name}: {reason}" for name, reason in self._opening.items()]
-        if not self._started:
-            return waiting or ["starting"]
-        return [f"routes.{name}: {reason}" for name, route in self.routes.items() for reason in route.not_consuming()]
+        for name, route in self.routes.items():
+            if name in self._consuming:
+                waiting += [f"routes.{name}: {reason}" for reason in route.not_consuming()]
+        if not waiting and len(self._consuming) < len(self.routes):
+            return ["starting"]
+        return waiting
 
     def _store_numbers(self) -> Mapping[str, float]:
         return {name: float(value) for name, value in asdict(self.store.stats()).items()}

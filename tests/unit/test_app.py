@@ -120,6 +120,32 @@ async def test_routes_open_side_by_side() -> None:
         await asyncio.wait_for(task, 10)
 
 
+async def test_a_route_whose_broker_is_away_holds_up_no_other() -> None:
+    app = App(settings(routes={"one": MEMORY, "two": MEMORY}))
+
+    class Away(MemoryDeadLetters):
+        async def open(self) -> None:
+            raise Unavailable("the broker is away")
+
+    object.__setattr__(app.routes["one"].parts, "dead_letters", Away())
+    source = app.routes["two"].parts.source
+    assert isinstance(source, MemorySource)
+    source.publish(b'{"id": "1", "name": "user.created", "data": {}}')
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    async with asyncio.timeout(10):
+        while source.waiting:  # noqa: ASYNC110  likewise
+            await asyncio.sleep(0.01)
+    status, said = await get(app, "/readyz")
+    assert (status, "routes.one.dead_letters: the broker is away" in said) == (503, True)
+
+    stop.set()
+    await asyncio.wait_for(task, 10)
+    target = app.routes["two"].parts.target
+    assert isinstance(target, MemoryTarget)
+    assert [event.id for event in target.accepted] == ["1"]
+
+
 async def test_a_setting_that_proves_wrong_while_opening_ends_the_process_with_its_error() -> None:
     app = App(settings(routes={"one": MEMORY, "two": MEMORY}))
 
