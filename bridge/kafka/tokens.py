@@ -1,0 +1,146 @@
+"""The tokens of OAUTHBEARER: out of a file, or printed by a program."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import Final
+
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaError
+
+from bridge.errors import ConfigError, Disconnected
+from bridge.kafka.files import MOST, text_of
+from bridge.kafka.options import Sasl
+
+FRESH: Final = 0.8  # of its life, during which a token is used again for the next connection
+
+
+class NoToken(KafkaError):  # type: ignore[misc]  # the client has no types
+    """
+    There is no token now. `told` is why.
+
+    An error of the client's own kind: it counts only those, and those of sockets, as trouble on the way. Any other
+    ends a task of the client for good, unseen (aiokafka 0.14.0).
+    """
+
+    def __init__(self, told: ConfigError | Disconnected) -> None:
+        super().__init__(str(told))
+        self.told = told
+
+
+class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # the client has no types
+    """
+    Gives the client a token for each connection it makes.
+
+    The client cannot prove anew who it is on a connection that stands (KIP-368), so the brokers cut each one when its
+    token expires. The next one must not begin with the same token: a file is read every time, and what a program has
+    printed is used again during `FRESH` of its life only, which is read from the token where that is a JWT.
+    """
+
+    def __init__(self, sasl: Sasl, where: str) -> None:
+        self._sasl = sasl
+        self._where = f"{where}.sasl"
+        self._turn = asyncio.Lock()
+        self._last = ""
+        self._fresh_until = 0.0  # epoch seconds
+
+    async def token(self) -> str:
+        """Raises NoToken."""
+        try:
+            async with self._turn:  # several connections at once: the program runs once
+                if time.time() >= self._fresh_until:
+                    await self._renew()
+                return self._last
+        except (ConfigError, Disconnected) as told:
+            raise NoToken(told) from None
+
+    def extensions(self) -> dict[str, str]:
+        return dict(self._sasl.extensions)
+
+    def expired(self) -> float | None:
+        """For how many seconds the last token has been expired, by our clock; None when it is not, or does not say."""
+        end = expiry_of(self._last)
+        gone = time.time() - end if end is not None else 0.0
+        return gone if gone > 0 else None
+
+    async def _renew(self) -> None:
+        if self._sasl.token_file is not None:
+            field = f"{self._where}.token_file"
+            self._last = _checked(text_of(self._sasl.token_file, field), field, self._sasl.token_file)
+            return  # and read it again the next time: it costs nothing
+        command = self._sasl.token_command or ()
+        field, started = f"{self._where}.token_command", time.time()
+        printed = await _printed(command, self._sasl.token_timeout, field)
+        self._last = _checked(printed, field, command[0])
+        end = expiry_of(self._last)
+        self._fresh_until = started + FRESH * (end - started) if end is not None else 0.0
+
+
+def _checked(text: str, field: str, origin: str) -> str:
+    token = text.strip()
+    if not token:
+        raise Disconnected(f"{field}: {origin} gives no token")
+    if not all("!" <= char <= "~" for char in token):
+        raise ConfigError(field, f"{origin} gives more than a token", "Let it give the token alone, in one line")
+    return token
+
+
+async def _printed(command: tuple[str, ...], limit: float, field: str) -> str:
+    """Run the program for what it prints. Raises ConfigError or Disconnected, in which that does not stand."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,  # it may repeat secrets
+            start_new_session=True,  # to be able to end what it starts, too
+        )
+    except OSError as error:
+        problem = f"cannot run {command[0]}: {error.strerror}"
+        raise ConfigError(
+            field, problem, "Name a program that this user may run, and its arguments as a list"
+        ) from None
+    try:
+        async with asyncio.timeout(limit):
+            printed = await _read(process)
+            code = await process.wait()
+    except TimeoutError:
+        raise Disconnected(f"{field}: {command[0]} gave no token within {limit:g} s") from None
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    if code != 0:
+        raise Disconnected(f"{field}: {command[0]} ended with exit code {code}; run it by hand to see why")
+    try:
+        return printed.decode()
+    except UnicodeDecodeError:
+        return "\N{REPLACEMENT CHARACTER}"
+
+
+async def _read(process: asyncio.subprocess.Process) -> bytes:
+    """All that it prints, or the first `MOST` bytes and one."""
+    assert process.stdout is not None
+    try:
+        return await process.stdout.readexactly(MOST + 1)
+    except asyncio.IncompleteReadError as ended:
+        return ended.partial
+
+
+def expiry_of(token: str) -> float | None:
+    """When a JWT expires, in epoch seconds (RFC 7519, 4.1.4), unverified; None for another kind of token."""
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004  header, claims and signature
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"])
+    except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
+        return None
