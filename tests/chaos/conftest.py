@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devtools.rabbitmq import Node
-from tests.chaos.harness import Road, road
+from tests.chaos.rabbitmq_road import Road, road
 
 
 @pytest.fixture

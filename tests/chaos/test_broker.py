@@ -10,8 +10,9 @@ import pytest
 
 from bridge.devserver.faults import Fault
 from devtools.rabbitmq import Node
-from tests.chaos.harness import DEAD, Road, in_flight, until
-from tests.chaos.publisher import QUEUE, event
+from tests.chaos.rabbitmq_publisher import QUEUE, event
+from tests.chaos.rabbitmq_road import DEAD, Road
+from tests.chaos.road import in_flight, until
 
 
 async def publish_until(made: Road, enough: asyncio.Event) -> list[str]:

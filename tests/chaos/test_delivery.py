@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bridge.devserver.faults import Fault, Match
 from devtools.rabbitmq import Node
-from tests.chaos.harness import Road, road, until, webhook
-from tests.chaos.publisher import QUEUE, Body, event
+from tests.chaos.rabbitmq_publisher import QUEUE, Body, event
+from tests.chaos.rabbitmq_road import Road, road
+from tests.chaos.road import until, webhook
 
 LATE = 5.0  # ms the median may be late on a quiet machine
 BUSY_LATE = 3_000.0  # ms: on a busy one this is no measurement, only a sign of life; `./dev bench delays` measures

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bridge.devserver.faults import Fault
 from devtools.scratch import free_port
-from tests.chaos.harness import Road, in_flight, until
+from tests.chaos.rabbitmq_road import Road
+from tests.chaos.road import in_flight, until
 from tests.chaos.test_broker import publish_until
 
 PREFETCH = 50

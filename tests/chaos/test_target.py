@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from bridge.devserver.faults import Fault
 from bridge.devserver.settings import DevServerSettings
 from devtools.rabbitmq import Node
-from tests.chaos.harness import Road, road, until
+from tests.chaos.rabbitmq_road import Road, road
+from tests.chaos.road import until
 
 DOWN = 60.0  # seconds
 

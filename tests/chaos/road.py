@@ -8,23 +8,17 @@ letters, and what the bridge itself counted.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from bridge.devserver.app import DevServer
-from bridge.devserver.settings import DevServerSettings
-from devtools.rabbitmq import Node
 from devtools.scratch import free_port
 from tests.chaos.process import Bridge, Samples
-from tests.chaos.publisher import QUEUE, Publisher
 
-DEAD = "bridge.dead.v1"
 PATIENCE = 60.0  # seconds to wait for a condition before a test fails
 
 
@@ -62,15 +56,16 @@ def _name(metric: str, route: str, **labels: str) -> str:
     return f"bridge_{metric}{{{inner}}}" if inner else f"bridge_{metric}"
 
 
-@dataclass
-class Road:
-    """Broker, bridge and event API of one test."""
+@dataclass(kw_only=True)
+class AnyRoad(ABC):
+    """Bridge and event API of one test, and whatever broker."""
 
-    node: Node
-    vhost: str
-    publisher: Publisher
     bridge: Bridge
     api: DevServer
+
+    @abstractmethod
+    async def depths(self) -> object:
+        """What the broker still has for the bridge, dead letters aside; empty when it has nothing."""
 
     def arrived(self) -> Counter[str]:
         """How often each id was accepted by the API."""
@@ -111,50 +106,18 @@ class Road:
             return True
         return False
 
-    async def depths(self) -> dict[str, tuple[int, int]]:
-        """(ready, unsettled) of each queue that is not empty and does not hold dead letters."""
-        depths = await asyncio.to_thread(self.node.depths, self.vhost)
-        return {name: depth for name, depth in depths.items() if depth != (0, 0) and ".dead." not in name}
 
-    async def dead_letters(self, queue: str = DEAD) -> list[AbstractIncomingMessage]:
-        """Take everything out of the dead letters."""
-        return await self.publisher.take_all(queue)
-
-    async def limit_length(self, pattern: str, limit: int | None) -> None:
-        """Let queues be full, as an operator does, by a policy; None takes it away."""
-        vhost = f'<<"{self.vhost}">>'
-        if limit is None:
-            code = f'rabbit_policy:delete({vhost}, <<"full">>, <<"tests">>)'
-        else:
-            rules = f'[{{<<"max-length">>, {limit}}}]'
-            code = f'rabbit_policy:set({vhost}, <<"full">>, <<"{pattern}">>, {rules}, 0, <<"queues">>, <<"tests">>)'
-        await asyncio.to_thread(self.node.eval, f"ok = {code}")
-
-
-@asynccontextmanager
-async def road(
-    folder: Path, node: Node, vhost: str, *, api: DevServerSettings | None = None, **settings: Any
-) -> AsyncIterator[Road]:
-    """Set up a road: source queue, event API, and a bridge that is not started yet. `settings` are its top level."""
-    url = node.url_of(vhost)
-    publisher = Publisher(url)
-    await publisher.declare()
-    async with DevServer(api or DevServerSettings(port=0)) as server:
-        base: dict[str, Any] = {
-            "source": {"type": "rabbitmq", "url": url, "queue": QUEUE},
-            "target": webhook(server),
-            "store": {"type": "sqlite", "path": str(folder / "keys.db")},
-            "admin": {"host": "127.0.0.1", "port": free_port()},
-            "log": {"format": "json"},
-            "retry": {"base": 0.5, "cap": 5},
-            "breaker": {"probe_base": 0.2, "probe_cap": 2},
-        }
-        bridge = Bridge(folder, base | settings)
-        try:
-            yield Road(node, vhost, publisher, bridge, server)
-        finally:
-            if bridge.running:
-                await bridge.kill()
+def settings_of(folder: Path, source: dict[str, Any], server: DevServer) -> dict[str, Any]:
+    """Settings of a bridge whose retries and probes are quick enough for a test."""
+    return {
+        "source": source,
+        "target": webhook(server),
+        "store": {"type": "sqlite", "path": str(folder / "keys.db")},
+        "admin": {"host": "127.0.0.1", "port": free_port()},
+        "log": {"format": "json"},
+        "retry": {"base": 0.5, "cap": 5},
+        "breaker": {"probe_base": 0.2, "probe_cap": 2},
+    }
 
 
 def webhook(server: DevServer) -> dict[str, Any]:
