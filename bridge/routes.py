@@ -96,7 +96,7 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
         target.hide = redact.hide
     parts = Parts(
         source=route.source.build(name),
-        delay=route.delay.build(name, source=route.source),
+        delay=route.delay.build(name, source=route.source, window=route.timing.hold_window),
         dead_letters=route.dead_letters.build(name, source=route.source),
         store=store,
         target=target,

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 LEVELS: Final = 22
 LONGEST: Final = 2**LEVELS - 1  # seconds, 48.5 days; a longer wait goes round again
 GUARD: Final = 0.25  # seconds kept back, so that a copy arrives before it is due
-WINDOW: Final = 3.0  # seconds a copy may arrive early, to be held in the process
+WINDOW: Final = 3.0  # seconds a copy may arrive early, to be held in the process, where nothing else is said
 TAIL: Final = "e"  # the last word of every routing key
 DELIVERY_LIMIT: Final = 100  # positive: RabbitMQ 3.10 takes -1 for "drop at the first return"
 DEAD_LETTER_LIMIT: Final = 1_000_000_000
@@ -29,13 +30,14 @@ def plan(wait: float, window: float = WINDOW) -> int:
     """
     Whole seconds to spend in the ladder for a wait of `wait` seconds; 0 when none are worth it.
 
-    Of all numbers in [wait - window, wait], less the guard, one with the fewest bits set: every bit is a queue that the
-    copy is written to. 86,399 s would be eleven writes, 86,396 s are seven.
+    Of all numbers in [wait - window, wait - GUARD], one with the fewest bits set: every bit is a queue that the copy is
+    written to. 86,399 s would be eleven writes, 86,396 s are nine. Where `window` is too small for a whole number to
+    lie in it, the highest one below it.
     """
     highest = min(int(wait - GUARD), LONGEST)
     if highest <= 0:
         return 0
-    lowest, steps = max(1, int(highest - window)), highest
+    lowest, steps = max(1, min(highest, ceil(min(wait, LONGEST) - window))), highest
     while (fewer := steps & (steps - 1)) >= lowest:
         steps = fewer
     return steps

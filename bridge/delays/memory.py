@@ -26,7 +26,7 @@ class MemoryDelaySettings(BaseModel):
 
     type: Literal["memory"] = Field(description="Hold delayed events in this process; for trying things out.")
 
-    def build(self, route: str, source: object = None) -> MemoryDelayLine:  # noqa: ARG002  it has no broker to share
+    def build(self, route: str, source: object = None, window: float = 3.0) -> MemoryDelayLine:  # noqa: ARG002  nothing to share, and always exact
         return MemoryDelayLine(f"memory:{route}.due")
 
 

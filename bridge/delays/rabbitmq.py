@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from bridge.core.ladder import Ladder, plan, routing_key
+from bridge.core.ladder import WINDOW, Ladder, plan, routing_key
 from bridge.model import Hold, Stage
 from bridge.rabbitmq.options import ConnectionSettings, SharedConnectionSettings, needs_client
 from bridge.reconnecting import Reconnecting
@@ -25,12 +25,15 @@ class RabbitMQDelaySettings(SharedConnectionSettings):
 
     type: Literal["rabbitmq"] = Field(description="Hold delayed events in queues of RabbitMQ.")
 
-    def build(self, route: str, source: object = None) -> RabbitMQDelayLine:
-        """`source` is the settings of the route's source, whose broker is used unless there is a `url`."""
-        where = f"routes.{route}.delay"
-        return RabbitMQDelayLine(
-            self.at(source, where), Ladder(self.namespace_of(route)), topology=self.topology, route=route
-        )
+    def build(self, route: str, source: object = None, window: float = WINDOW) -> RabbitMQDelayLine:
+        """
+        Make the line. Raises ConfigError where the client is not installed.
+
+        `source` is the settings of the route's source, whose broker is used unless there is a `url`. `window` is how
+        many seconds before its time a copy may come back, to wait for the rest in the process.
+        """
+        connection, ladder = self.at(source, f"routes.{route}.delay"), Ladder(self.namespace_of(route))
+        return RabbitMQDelayLine(connection, ladder, topology=self.topology, route=route, window=window)
 
 
 class RabbitMQDelayLine:
@@ -41,7 +44,9 @@ class RabbitMQDelayLine:
     it holds it once more.
     """
 
-    def __init__(self, connection: ConnectionSettings, ladder: Ladder, *, topology: str, route: str) -> None:
+    def __init__(
+        self, connection: ConnectionSettings, ladder: Ladder, *, topology: str, route: str, window: float = WINDOW
+    ) -> None:
         """Raises ConfigError where the client is not installed."""
         where = f"routes.{route}.delay"
         try:
@@ -55,6 +60,7 @@ class RabbitMQDelayLine:
             raise needs_client(where) from None
         checked_url(connection.url, where=where)
         self._ladder = ladder
+        self._window = window
 
         async def session() -> Session:
             return await connect(
@@ -110,8 +116,7 @@ class RabbitMQDelayLine:
             outgoing.append(Outgoing(self._ladder.entry(steps), routing_key(steps), *wire.held(item)))
         return await self._publisher.publish(outgoing)
 
-    @staticmethod
-    def _steps(item: Hold, now: float) -> int:
+    def _steps(self, item: Hold, now: float) -> int:
         """
         Seconds for the ladder to hold it; 0 goes to the due queue at once, from where it is waited for in the process.
 
@@ -120,4 +125,4 @@ class RabbitMQDelayLine:
         """
         wait = item.ticket.due_at / 1000 - now
         shortest = 1 if wait > 0 and item.delivery.stage is Stage.DUE else 0
-        return plan(wait) or shortest
+        return plan(wait, self._window) or shortest

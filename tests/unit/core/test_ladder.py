@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,15 +64,16 @@ def test_a_plan_is_never_longer_than_the_wait(wait: float) -> None:
     assert 0 <= plan(wait) <= max(0.0, wait - GUARD)
 
 
-@given(st.floats(min_value=0, max_value=LONGEST))
-def test_what_the_plan_leaves_fits_into_the_window(wait: float) -> None:
-    assert wait - plan(wait) <= WINDOW + GUARD + 1
+@given(st.floats(min_value=0, max_value=LONGEST), st.floats(min_value=0, max_value=30) | st.just(WINDOW))
+def test_what_the_plan_leaves_fits_into_the_window(wait: float, window: float) -> None:
+    assert wait - plan(wait, window) <= max(window, GUARD + 1)
 
 
 @given(st.floats(min_value=1.5, max_value=5_000.0), st.integers(min_value=0, max_value=40))
 def test_no_number_in_the_window_takes_fewer_queues(wait: float, window: int) -> None:
     highest = int(wait - GUARD)
-    fewest = min(number.bit_count() for number in range(max(1, highest - window), highest + 1))
+    lowest = max(1, min(highest, ceil(wait - window)))
+    fewest = min(number.bit_count() for number in range(lowest, highest + 1))
     assert plan(wait, window).bit_count() == fewest
 
 
@@ -81,7 +84,10 @@ def test_no_number_in_the_window_takes_fewer_queues(wait: float, window: int) ->
         (1.2, 3.0, 0),
         (1.25, 3.0, 1),
         (3_599.7, 0.0, 3_599),
-        (86_399.7, 3.0, 86_396),
+        (86_399.7, 3.0, 86_398),
+        (86_399.3, 3.5, 86_396),
+        (20.0, 10.0, 16),
+        (20.0, 30.0, 16),
         (LONGEST + 1_000_000.0, 0.0, LONGEST),
         (LONGEST + 1_000_000.0, 3.0, LONGEST - 3),
     ],
