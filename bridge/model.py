@@ -196,6 +196,7 @@ class Burial:
     shape: Shape = Shape.ORIGINAL
     route: str = ""
     buried_at: int | None = None  # known of those that are read back
+    truncated: int | None = None  # bytes that the whole body had, where only its beginning could be kept
 
 
 @dataclass(slots=True, frozen=True)
