@@ -80,6 +80,9 @@ class MemoryQueue:
                 self._ready.appendleft(replace(delivery, redelivered=True))
         self._changed.set()
 
+    def owns(self, delivery: Delivery) -> bool:
+        return delivery.token in self._unsettled
+
     def pause(self) -> None:
         self._paused = True
 

@@ -56,6 +56,9 @@ class Source(Resource, Protocol):
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
         """Tell the broker. A delivery of an older session is skipped: the broker has it back already."""
 
+    def owns(self, delivery: Delivery) -> bool:
+        """Whether settling it would still count. False once its session or its partition is gone: it comes again."""
+
     def pause(self) -> None:
         """Take in no more for now. What is buffered may still be handed out by `receive`."""
 

@@ -81,6 +81,9 @@ class Reconnecting:
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
         await self._session.settle(batch, verdicts)
 
+    def owns(self, delivery: Delivery) -> bool:
+        return self._session.owns(delivery)
+
     def pause(self) -> None:
         self._paused = True
         if self.connected:

@@ -114,7 +114,7 @@ class Consumer:
         return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
 
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
-        own = [pair for pair in zip(batch, verdicts, strict=True) if self._owns(pair[0])]
+        own = [pair for pair in zip(batch, verdicts, strict=True) if self.owns(pair[0])]
         self.forgotten += len(batch) - len(own)  # those of an older session the broker has back already
         try:
             # One at a time: an ack of everything up to a tag must not overtake the single ack of a tag below it.
@@ -124,6 +124,9 @@ class Consumer:
         except (Disconnected, ConfigError) as error:
             self._lose(error)
             self.forgotten += len(own)
+
+    def owns(self, delivery: Delivery) -> bool:
+        return isinstance(delivery.token, tuple) and delivery.token[0] is self and self.connected
 
     def pause(self) -> None:
         """Take in no more. A short pause costs nothing; a longer one cancels the consumer, but keeps the session."""
@@ -146,9 +149,6 @@ class Consumer:
         if self._channel is None or not self.connected:
             raise Disconnected("the session is over")
         return self._channel
-
-    def _owns(self, delivery: Delivery) -> bool:
-        return isinstance(delivery.token, tuple) and delivery.token[0] is self and self.connected
 
     def _check(self) -> None:
         if self._stopped:

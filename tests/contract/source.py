@@ -165,6 +165,15 @@ class SourceContract:
         await peer.settle([new])
         await peer.until_waiting(0)
 
+    async def test_a_delivery_is_owned_until_its_session_is_lost(self, peer: SourcePeer) -> None:
+        await peer.publish(b"one")
+        [old] = await peer.take(1)
+        assert peer.source.owns(old)
+        await peer.lose_connection()
+        [new] = await peer.take(1)
+        assert not peer.source.owns(old)
+        assert peer.source.owns(new)
+
     async def test_nothing_is_taken_in_during_a_pause(self, peer: SourcePeer) -> None:
         peer.source.pause()
         peer.source.pause()

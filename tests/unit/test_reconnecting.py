@@ -71,6 +71,9 @@ class FakeSession:
             else:
                 self.forgotten += 1
 
+    def owns(self, delivery: Delivery) -> bool:
+        return delivery.token is self and self._up
+
     def pause(self) -> None:
         self.calls.append("pause")
 
