@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from devtools.node import STOP_LIMIT
 from devtools.processes import CommandError
-from devtools.rabbitmq import MEMORY_LIMIT_BYTES, STOP_LIMIT, Node
+from devtools.rabbitmq_node import MEMORY_LIMIT_BYTES, RabbitMQNode
 from devtools.scratch import folder, free_port
 
 
@@ -27,7 +28,7 @@ def engine_answers() -> bool:
             return False
 
 
-class ContainerNode(Node):
+class ContainerNode(RabbitMQNode):
     """A node from the official image; its data live in the container, so they survive stop, kill and start."""
 
     def __init__(self, version: str) -> None:

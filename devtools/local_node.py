@@ -7,8 +7,9 @@ import secrets
 import subprocess
 from pathlib import Path
 
+from devtools.node import STOP_LIMIT
 from devtools.processes import CommandError, end, launch, run
-from devtools.rabbitmq import MEMORY_LIMIT_BYTES, STOP_LIMIT, Node
+from devtools.rabbitmq_node import MEMORY_LIMIT_BYTES, RabbitMQNode
 from devtools.scratch import folder, free_port
 
 BIN = "/usr/lib/rabbitmq/bin"
@@ -30,7 +31,7 @@ log.file.level = info
 """
 
 
-class LocalNode(Node):
+class LocalNode(RabbitMQNode):
     """
     A node below `root` (`/` is the machine itself), with its own name, cookie, port mapper and folder.
 
