@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
     top = argparse.ArgumentParser(
         prog="event-bridge",
-        description="Takes events off RabbitMQ and hands each to an event HTTP API, once, on time, whatever breaks.",
+        description="Takes events off RabbitMQ or Kafka and hands each to an event API, once, on time, whatever breaks.",
         epilog="Exit codes: 0 done, 1 fault, 78 settings. Settings: docs/configuration.md.",
     )
     top.add_argument("--version", action="version", version=f"event-bridge {__version__}")
@@ -110,6 +110,16 @@ def _publish(command: argparse.ArgumentParser) -> None:
     command.add_argument("--id", help="the event's id (default: a random one); with --count, -1, -2 ... is added")
     command.add_argument("--delay", metavar="TIME", help="deliver that much later, such as 30s or 1h30m")
     command.add_argument("--count", type=int, default=1, metavar="N", help="how many to publish (default: 1)")
+    command.add_argument(
+        "--header",
+        dest="headers",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a header to send along; may be repeated",
+    )
+    command.add_argument("--key", help="Kafka: the key of the records; events of one key keep their order")
+    command.add_argument("--topic", help="Kafka: the topic (default: the only one that the source reads)")
 
 
 def _schema(command: argparse.ArgumentParser) -> None:

@@ -7,16 +7,18 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 from uuid import uuid4
 
 import orjson
 
 from bridge.cli.main import FAULT, OK
 from bridge.cli.shapes import Composed, Wanted, compose
-from bridge.errors import BridgeError, ConfigError, Unavailable
+from bridge.cli.to_rabbitmq import ToRabbitMQ
+from bridge.errors import BridgeError, ConfigError
 from bridge.model import JsonValue
 from bridge.settings.load import load, secrets_of
 from bridge.settings.problems import Problem
@@ -26,11 +28,17 @@ from bridge.telemetry.logs import logging_to
 from bridge.telemetry.redaction import redact
 from bridge.units import seconds
 
-if TYPE_CHECKING:
-    from bridge.rabbitmq.publisher import Outgoing
-
 BATCH = 1_000
 _HELP = "See `event-bridge publish --help`"
+
+
+class Way(Protocol):
+    """A way to a broker."""
+
+    place: str
+
+    async def publish(self, batches: Iterable[Sequence[Composed]]) -> None:
+        """Return when the broker has all of them for good. Raises Unavailable, or ConfigError."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -38,24 +46,37 @@ def main(options: argparse.Namespace) -> int:
     loaded = load(file=options.config, environment=os.environ, assignments=options.assignments)
     redact.hide(secrets_of(loaded.settings))
     name, route = _route(loaded.settings, options.route)
-    if not isinstance(route.source, RabbitMQSourceSettings):
-        raise loaded.located(
-            ConfigError(
-                f"routes.{name}.source.type", "has no queue outside of the bridge's own process", "Use rabbitmq"
-            )
-        )
-    events = _events(options)
+    events, headers = _events(options), _headers(options.headers)
     try:
+        way = _way(name, route, options)
         with logging_to(sys.stderr, level="warning"):
-            asyncio.run(_publish(route.source, name, options.shape, events))
+            asyncio.run(way.publish(_batches(options.shape, events, headers)))
+    except Problem:
+        raise
     except ConfigError as error:
         raise loaded.located(error) from None
     except BridgeError as error:
         print(f"event-bridge: {redact(str(error))}", file=sys.stderr)  # noqa: T201
         return FAULT
     noun = f"{len(events)} events" if len(events) > 1 else f"event {events[0].id}"
-    print(f"published {noun} to {route.source.queue}")  # noqa: T201
+    print(f"published {noun} to {way.place}")  # noqa: T201
     return OK
+
+
+def _way(name: str, route: Route, options: argparse.Namespace) -> Way:
+    """Find out where the events go. Raises Problem for options that do not fit, ConfigError for the settings."""
+    source = route.source
+    if source.type == "kafka":
+        from bridge.cli.to_kafka import ToKafka, topic_of
+
+        return ToKafka(source, name, topic_of(source, options.topic), options.key)
+    for option in ("key", "topic"):
+        if getattr(options, option) is not None:
+            raise Problem(f"--{option}", f"is for Kafka, and the source of {name} is {source.type}", "Leave it out")
+    if isinstance(source, RabbitMQSourceSettings):
+        return ToRabbitMQ(source, name)
+    problem = "has no queue outside of the bridge's own process"
+    raise ConfigError(f"routes.{name}.source.type", problem, "Use rabbitmq or kafka")
 
 
 def _route(settings: Settings, wanted: str | None) -> tuple[str, Route]:
@@ -77,6 +98,21 @@ def _events(options: argparse.Namespace) -> list[Wanted]:
         Wanted(name=options.name, data=data, id=event_id, delay=delay, now=now)
         for event_id in _ids(options.id, options.count)
     ]
+
+
+def _headers(given: Sequence[str]) -> dict[str, str]:
+    """Read NAME=VALUE. Raises Problem."""
+    pairs = [text.partition("=") for text in given]
+    if not all(name and sign for name, sign, _ in pairs):
+        raise Problem("--header", "is not NAME=VALUE", "Write it like --header tenant=acme")
+    return {name: value for name, _, value in pairs}
+
+
+def _batches(shape: str, events: Sequence[Wanted], headers: dict[str, str]) -> Iterator[Sequence[Composed]]:
+    """Compose them, so many at a time: a million in memory would be a lot."""
+    for start in range(0, len(events), BATCH):
+        composed = [compose(shape, event) for event in events[start : start + BATCH]]
+        yield [replace(one, headers={**one.headers, **headers}) for one in composed] if headers else composed
 
 
 def _ids(given: str | None, count: int) -> Iterator[str]:
@@ -106,46 +142,3 @@ def _delay(text: str | None) -> float:
     if not 0 <= delay <= 10 * 365 * 86_400:
         raise Problem("--delay", "must be from 0 to 10 years", 'Write it like "30s" or "1h30m"')
     return delay
-
-
-async def _publish(source: RabbitMQSourceSettings, route: str, shape: str, events: list[Wanted]) -> None:
-    """Publish all of them. Raises Unavailable when not all are confirmed, ConfigError for a queue that is not there."""
-    from bridge.rabbitmq.connection import Session, connect
-    from bridge.rabbitmq.publisher import Publisher
-    from bridge.rabbitmq.topology import Topology, ensure
-
-    where = f"routes.{route}.source"
-
-    async def session() -> Session:
-        return await connect(
-            source.url,
-            name=f"event-bridge publish {route}",
-            where=where,
-            heartbeat=source.heartbeat,
-            ca_file=source.ca_file,
-        )
-
-    async def prepare(made: Session) -> None:
-        await ensure(made, source.queue_to_declare(route), Topology(source.topology), where=where)
-
-    publisher = Publisher(session, prepare, where=where)
-    try:
-        await publisher.open()
-        for start in range(0, len(events), BATCH):
-            composed = [compose(shape, event) for event in events[start : start + BATCH]]
-            results = await publisher.publish([_outgoing(source.queue, event) for event in composed])
-            if failed := [result for result in results if result is not None]:
-                raise Unavailable(f"{len(failed)} were not taken: {failed[0]}")
-    finally:
-        await publisher.close()
-
-
-def _outgoing(queue: str, event: Composed) -> Outgoing:
-    from pamqp.commands import Basic
-
-    from bridge.rabbitmq.publisher import Outgoing
-
-    properties = Basic.Properties(
-        headers=dict(event.headers), content_type=event.content_type, delivery_mode=2, message_id=uuid4().hex
-    )
-    return Outgoing("", queue, event.body, properties)
