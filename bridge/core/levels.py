@@ -3,7 +3,8 @@ The delay line on Kafka as arithmetic: which topic a wait goes to, and when a co
 
 A level is a topic in which every copy waits equally long, so the first record of a partition is always the first to
 leave, and whoever reads it needs to look at the first only. What has left and is still not due goes to the next level
-that fits. The levels are powers of four seconds: ten topics up to three days, at most three hops in each.
+that fits. The levels are powers of four seconds, up to three days, with at most three hops in each; and one of no
+seconds at all, for waits that are shorter than the shortest.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 LEVELS: Final[tuple[int, ...]] = (0, *(4**power for power in range(10)))  # seconds; a longer wait repeats the last
-WINDOW: Final = 3_000  # ms before it is due that a copy may be handed out, to wait for the rest in the process
-SLACK: Final = 100  # ms that share a batch: a re-parked copy may leave early by that, since it is not due yet
+WINDOW: Final = 3.0  # seconds before its time that a copy is handed out, to wait for the rest in the process
+SLACK: Final = 100  # ms that share a batch: what is parked again may leave early by that, since it is not due yet
 HOUR: Final = 3_600  # seconds
 
 FOR_EVER: Final = "-1"
@@ -34,15 +35,15 @@ def level_for(wait: float, shortest: int = 0) -> int:
     return max(fitting, shortest)
 
 
-def ripe_at(parked_at: int, level: int, due_at: int) -> int:
+def ripe_at(parked_at: int, level: int, due_at: int, window: float = WINDOW) -> int:
     """
-    When a copy that was parked at `parked_at` leaves its level of `level` seconds; all else in epoch ms.
+    When a copy leaves its level of `level` seconds, in epoch ms like `parked_at` and `due_at`.
 
-    Never after its time, even where the clock of another instance said when it was parked. One that is to be parked
-    again leaves together with all of the same 100 ms.
+    Never after its time, even where the clock of another instance said when it was parked. One that has more than the
+    window before it, and so is parked again, leaves together with all of the same 100 ms.
     """
     leaves = min(parked_at + level * 1000, due_at)
-    return leaves if due_at - leaves <= WINDOW else leaves - leaves % SLACK
+    return leaves if due_at - leaves <= window * 1000 else leaves - leaves % SLACK
 
 
 def partition_at(now: int, partitions: int) -> int:

@@ -13,15 +13,16 @@ from bridge.core.levels import LEVELS, SLACK, WINDOW, Levels, level_for, partiti
 LONGEST = LEVELS[-1]
 waits = st.floats(min_value=-10, max_value=400 * 86_400.0)
 instants = st.integers(min_value=1_700_000_000_000, max_value=1_700_000_100_000)
+windows = st.sampled_from([0.0, 0.3, 1.0, 3.0, 20.0])  # seconds
 lateness = st.integers(min_value=0, max_value=80)  # ms from the time a copy is ripe until it is parked again
 
 
-def walk(now: int, due: int, late: int = 0) -> list[tuple[int, int]]:
+def walk(now: int, due: int, late: int = 0, window: float = WINDOW) -> list[tuple[int, int]]:
     """The levels that a copy passes until it is handed out, each with the time when it leaves it."""
     passed: list[tuple[int, int]] = []
-    while not passed or due - now > WINDOW:
-        level = level_for((due - now) / 1000)
-        now = ripe_at(now, level, due) + late
+    while not passed or due - now > window * 1000:
+        level = level_for((due - now) / 1000, shortest=1 if passed else 0)
+        now = ripe_at(now, level, due, window) + late
         passed.append((level, now - late))
     return passed
 
@@ -51,17 +52,17 @@ def test_a_copy_that_found_no_room_takes_the_shortest_level_at_least(wait: float
     assert level_for(wait, shortest=1) == max(1, level_for(wait))
 
 
-@given(instants, waits, lateness)
-def test_a_copy_never_leaves_after_it_is_due(now: int, wait: float, late: int) -> None:
+@given(instants, waits, lateness, windows)
+def test_a_copy_never_leaves_after_it_is_due(now: int, wait: float, late: int, window: float) -> None:
     due = now + int(wait * 1000)
-    assert all(leaves <= max(now, due) for _, leaves in walk(now, due, late))
+    assert all(leaves <= max(now, due) for _, leaves in walk(now, due, late, window))
 
 
-@given(instants, waits)
-def test_a_copy_is_handed_out_at_most_the_window_before_it_is_due(now: int, wait: float) -> None:
+@given(instants, waits, windows)
+def test_a_copy_is_handed_out_at_most_the_window_before_it_is_due(now: int, wait: float, window: float) -> None:
     due = now + int(wait * 1000)
-    _, leaves = walk(now, due)[-1]
-    assert due - leaves <= WINDOW
+    _, leaves = walk(now, due, 0, window)[-1]
+    assert due - leaves <= window * 1000
 
 
 @given(instants, waits)
@@ -88,7 +89,7 @@ def test_the_clock_of_another_instance_delays_nothing_beyond_its_time(now: int, 
 @given(instants, instants, st.sampled_from(LEVELS))
 def test_in_one_level_what_was_parked_first_leaves_first(first: int, second: int, level: int) -> None:
     first, second = sorted((first, second))
-    due = second + level * 1000 + 10 * WINDOW
+    due = second + level * 1000 + 30_000
     assert ripe_at(first, level, due) <= ripe_at(second, level, due)
 
 
