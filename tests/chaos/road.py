@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge.devserver.app import DevServer
 from devtools.scratch import free_port
@@ -30,6 +30,20 @@ async def until(condition: Callable[[], object], *, seconds: float = PATIENCE, w
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"not within {seconds} s: {what or condition}") from None
+
+
+T = TypeVar("T")
+
+
+async def answered(ask: Callable[[], Awaitable[T]], *, seconds: float = PATIENCE, what: str = "") -> T:
+    """Ask until the answer is true, and return it."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not (answer := await ask()):  # noqa: ASYNC110  likewise
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s: {what or ask}") from None
+    return answer
 
 
 def in_flight(samples: Samples, route: str = "") -> float:
