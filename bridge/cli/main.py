@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
     top = argparse.ArgumentParser(
         prog="event-bridge",
-        description="Takes events off RabbitMQ or Kafka and hands each to an event API, once, on time, whatever breaks.",
+        description="Takes events off RabbitMQ or Kafka and hands each to an event API, once and on time.",
         epilog="Exit codes: 0 done, 1 fault, 78 settings. Settings: docs/configuration.md.",
     )
     top.add_argument("--version", action="version", version=f"event-bridge {__version__}")
