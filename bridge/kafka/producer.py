@@ -219,8 +219,8 @@ class Producer:
     async def _watch(feed: Feed) -> None:
         """Return when the feed is lost. The client itself does not say when the brokers are away."""
         while feed.alive:
-            await asyncio.wait({feed.lost}, timeout=PROBE)
-            if feed.alive and not feed.posting and not await feed.answers():
+            lost, _ = await asyncio.wait({feed.lost}, timeout=PROBE)
+            if not lost and not feed.posting and not await feed.answers():
                 feed.lose("no broker answers")
 
 
