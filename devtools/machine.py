@@ -13,19 +13,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from devtools import browser, containers, debian
+from devtools import browser, containers, debian, kafka_jars
+from devtools import kafka as kafkas
+from devtools import rabbitmq as rabbitmqs
 from devtools.processes import CommandError, MissingError
-from devtools.rabbitmq import VERSIONS
 
 
-def prepare(*, rabbitmq: bool, chromium: bool) -> list[str]:
+def prepare(*, rabbitmq: bool, kafka: bool, chromium: bool) -> list[str]:
     """Install what is wanted and missing, and return a sentence for each thing that cannot be had."""
     steps: list[tuple[str, Callable[[], object]]] = []
     if chromium:
         steps.append(("Chromium", browser.chromium))
-    if rabbitmq and not containers.engine_answers():
-        steps += [(f"RabbitMQ {version}", partial(debian.rabbitmq_root, version)) for version in VERSIONS]
-    with ThreadPoolExecutor() as pool:  # apt waits for apt, but not for debootstrap
+    natively = not containers.engine_answers()
+    if rabbitmq and natively:
+        steps += [(f"RabbitMQ {version}", partial(debian.rabbitmq_root, version)) for version in rabbitmqs.VERSIONS]
+    if kafka and natively:
+        steps += [(f"Kafka {version}", partial(kafka_jars.jars, version)) for version in kafkas.VERSIONS]
+    with ThreadPoolExecutor() as pool:  # apt waits for apt, and Maven for Maven, but not for each other
         return [sentence for sentence in pool.map(_try, steps) if sentence]
 
 
@@ -42,5 +46,5 @@ def _try(named: tuple[str, Callable[[], object]]) -> str | None:
 
 
 if __name__ == "__main__":
-    for missing in prepare(rabbitmq=True, chromium=True):
+    for missing in prepare(rabbitmq=True, kafka=True, chromium=True):
         print(missing, file=sys.stderr)

@@ -5,64 +5,78 @@ Where a broker or browser cannot be had, the tests that need it fail, with what 
 
 A test that uses `broker`, `vhost`, `amqp_url` or `fresh_broker` runs once for each version and gets the marker
 `rabbitmq`. `broker` is shared: a test keeps to its `vhost`. `fresh_broker` may be killed, restarted and starved.
+
+The same holds for `kafka`, `bootstrap` and `fresh_kafka` with the marker `kafka`. `kafka` is shared: its topics and
+groups carry the name `unique`. Tests for which one version must do use `newest_kafka` and `fresh_newest_kafka`.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from devtools import browser, machine
+from devtools import browser, kafka_lab, machine, node, rabbitmq
+from devtools import kafka as kafkas
+from devtools.kafka import KafkaNode
 from devtools.processes import CommandError
-from devtools.rabbitmq import VERSIONS, Node, private_node
+from devtools.rabbitmq import Node
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
 
-class Nodes:
+KAFKA = {"kafka_version", "newest_kafka_version"}
+"""One of these is among the fixtures of every test that needs a Kafka."""
+
+N = TypeVar("N", bound=node.Node)
+
+
+class Nodes(Generic[N]):
     """The nodes of this worker, by version and use."""
 
-    def __init__(self) -> None:
-        self._nodes: dict[tuple[str, str], Node] = {}
+    def __init__(self, make: Callable[[str], N]) -> None:
+        self._make = make
+        self._nodes: dict[tuple[str, str], N] = {}
 
-    def get(self, version: str, use: str) -> Node:
+    def get(self, version: str, use: str) -> N:
         """Return the node for this use, started with its settings as they were at first, and new if it has gone bad."""
-        node = self._nodes.get((version, use))
-        if node is None:
-            node = self._nodes[version, use] = private_node(version)
+        found = self._nodes.get((version, use))
+        if found is None:
+            found = self._nodes[version, use] = self._make(version)
         try:
-            node.start()
+            found.start()
         except CommandError:
             self._nodes.pop((version, use)).close()
             raise
-        return node
+        return found
 
     def close(self) -> None:
-        for node in self._nodes.values():
-            node.close()
+        for each in self._nodes.values():
+            each.close()
 
 
 @pytest.fixture(scope="session")
-def _nodes() -> Iterator[Nodes]:
-    nodes = Nodes()
+def _nodes() -> Iterator[Nodes[Node]]:
+    nodes = Nodes(rabbitmq.private_node)
     yield nodes
     nodes.close()
 
 
-@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"rabbitmq-{version}")
+@pytest.fixture(scope="session", params=rabbitmq.VERSIONS, ids=lambda version: f"rabbitmq-{version}")
 def broker_version(request: pytest.FixtureRequest) -> str:
     """The RabbitMQ version of this run of the test."""
     return str(request.param)
 
 
 @pytest.fixture
-def broker(_nodes: Nodes, broker_version: str) -> Node:
+def broker(_nodes: Nodes[Node], broker_version: str) -> Node:
     """A running node that other tests use too: look, but do not stop it. Queues belong into a `vhost`."""
     return _nodes.get(broker_version, "shared")
 
@@ -82,7 +96,7 @@ def amqp_url(broker: Node, vhost: str) -> str:
 
 
 @pytest.fixture
-def fresh_broker(_nodes: Nodes, broker_version: str) -> Iterator[Node]:
+def fresh_broker(_nodes: Nodes[Node], broker_version: str) -> Iterator[Node]:
     """A running, empty node that nobody else uses during this test, for whatever a broker may suffer."""
     node = _nodes.get(broker_version, "fresh")
     yield node
@@ -92,6 +106,70 @@ def fresh_broker(_nodes: Nodes, broker_version: str) -> Iterator[Node]:
     for name in node.vhosts():
         node.delete_vhost(name)
     node.add_vhost("/")
+
+
+@pytest.fixture(scope="session")
+def _kafkas() -> Iterator[Nodes[KafkaNode]]:
+    nodes = Nodes(kafkas.private_node)
+    yield nodes
+    nodes.close()
+
+
+@pytest.fixture(scope="session", params=kafkas.VERSIONS, ids=lambda version: f"kafka-{version}")
+def kafka_version(request: pytest.FixtureRequest) -> str:
+    """The Kafka version of this run of the test."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def newest_kafka_version() -> str:
+    """The Kafka version of tests that one version must do for."""
+    return kafkas.NEWEST
+
+
+@pytest.fixture
+def kafka(_kafkas: Nodes[KafkaNode], kafka_version: str) -> KafkaNode:
+    """A running node that other tests use too: look, but do not stop it. Names of topics and groups are `unique`."""
+    return _kafkas.get(kafka_version, "shared")
+
+
+@pytest.fixture
+def newest_kafka(_kafkas: Nodes[KafkaNode], newest_kafka_version: str) -> KafkaNode:
+    """The same, of the newest version only."""
+    return _kafkas.get(newest_kafka_version, "shared")
+
+
+@pytest.fixture
+def bootstrap(kafka: KafkaNode) -> str:
+    """The address of `kafka`: "127.0.0.1:port"."""
+    return kafka.bootstrap
+
+
+@pytest.fixture
+def fresh_kafka(_kafkas: Nodes[KafkaNode], kafka_version: str) -> Iterator[KafkaNode]:
+    """A running, empty node that nobody else uses during this test, for whatever a broker may suffer."""
+    found = _kafkas.get(kafka_version, "fresh")
+    yield found
+    _put_right(found)
+
+
+@pytest.fixture
+def fresh_newest_kafka(_kafkas: Nodes[KafkaNode], newest_kafka_version: str) -> Iterator[KafkaNode]:
+    """The same, of the newest version only."""
+    found = _kafkas.get(newest_kafka_version, "fresh")
+    yield found
+    _put_right(found)
+
+
+def _put_right(kafka: KafkaNode) -> None:
+    """Let it run and be empty. Where a consumer that was killed still counts as a member, its data go altogether."""
+    kafka.thaw()
+    kafka.start()
+    with ThreadPoolExecutor(1) as pool:  # the event loop of this thread belongs to the test
+        swept = pool.submit(kafka_lab.sweep, kafka.bootstrap).result()
+    if not swept:
+        kafka.close()
+        kafka.start()
 
 
 @pytest.fixture
@@ -107,11 +185,14 @@ def chromium() -> Path:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if "broker_version" in getattr(item, "fixturenames", ()):
+    needs = set(getattr(item, "fixturenames", ()))
+    if "broker_version" in needs:
         item.add_marker("rabbitmq")
+    if needs & KAFKA:
+        item.add_marker("kafka")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install what the chosen tests need before the first begins, outside of its time limit."""
     needs = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    machine.prepare(rabbitmq="broker_version" in needs, chromium="chromium" in needs)
+    machine.prepare(rabbitmq="broker_version" in needs, kafka=bool(needs & KAFKA), chromium="chromium" in needs)

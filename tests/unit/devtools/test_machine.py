@@ -29,13 +29,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_only_what_is_needed_is_installed(asked: list[str], rabbitmq: bool, chromium: bool, expected: set[str]) -> None:
-    assert machine.prepare(rabbitmq=rabbitmq, chromium=chromium) == []
+    assert machine.prepare(rabbitmq=rabbitmq, kafka=False, chromium=chromium) == []
     assert set(asked) == expected
 
 
 def test_with_a_docker_engine_no_broker_is_installed(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "engine_answers", lambda: True)
-    machine.prepare(rabbitmq=True, chromium=False)
+    machine.prepare(rabbitmq=True, kafka=False, chromium=False)
     assert asked == []
 
 
@@ -47,5 +47,5 @@ def test_what_cannot_be_had_is_said_and_the_rest_is_installed(
         raise error
 
     monkeypatch.setattr(browser, "chromium", refuse)
-    assert machine.prepare(rabbitmq=True, chromium=True) == [str(error)]
+    assert machine.prepare(rabbitmq=True, kafka=False, chromium=True) == [str(error)]
     assert set(asked) == set(VERSIONS)

@@ -1,0 +1,228 @@
+"""What tests see of a Kafka broker and do to it from outside, by the client that the bridge uses too."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import DeleteGroupsRequest
+
+LIMIT = 20.0
+"""Seconds for each call, of which most take some milliseconds."""
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a group has stored of a partition."""
+
+    offset: int
+    metadata: str
+
+
+class Lab:
+    """
+    A view of one broker, open within `async with`.
+
+    All calls have a time limit (TimeoutError) and raise KafkaError where the broker refuses. Further arguments are
+    those of aiokafka's clients, for instance for TLS.
+    """
+
+    def __init__(self, bootstrap: str, **client: Any) -> None:
+        self._client = {"bootstrap_servers": bootstrap, "client_id": "lab", **client}
+        self._admin = AIOKafkaAdminClient(**self._client)
+
+    async def __aenter__(self) -> Self:
+        await self._within(self._admin.start())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._within(self._admin.close())
+
+    async def _within(self, call: Awaitable[Any]) -> Any:
+        return await asyncio.wait_for(call, LIMIT)
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        deadline = time.monotonic() + LIMIT
+        while not await condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: not within {LIMIT} s")
+            await asyncio.sleep(0.02)
+
+    async def create_topic(
+        self, name: str, partitions: int = 1, configs: Mapping[str, str] | None = None, *, replication: int = 1
+    ) -> str:
+        """Create a topic, wait until its partitions can be used, and return its name."""
+        topic = NewTopic(name, partitions, replication, topic_configs=dict(configs or {}))
+        self._check(await self._within(self._admin.create_topics([topic])))
+        await self._until(lambda: self._has(name, partitions), f"{name} has {partitions} partitions")
+        return name
+
+    async def delete_topic(self, *names: str) -> None:
+        """Delete topics, and wait until they are gone."""
+        self._check(await self._within(self._admin.delete_topics(list(names))))
+
+        async def gone() -> bool:
+            return not set(names) & set(await self.topics())
+
+        await self._until(gone, f"{names} are deleted")
+
+    async def topics(self) -> list[str]:
+        """Return the names of all topics but Kafka's own."""
+        names = await self._within(self._admin.list_topics())
+        return [name for name in names if not name.startswith("__")]
+
+    async def add_partitions(self, topic: str, total: int) -> None:
+        """Let a topic have that many partitions, and wait until they can be used."""
+        await self._within(self._admin.create_partitions({topic: NewPartitions(total)}))
+        await self._until(lambda: self._has(topic, total), f"{topic} has {total} partitions")
+
+    async def partitions(self, topic: str) -> list[TopicPartition]:
+        """Return the partitions of a topic, in order. Raises KafkaError where there is no such topic."""
+        (found,) = await self._within(self._admin.describe_topics([topic]))
+        if found["error_code"]:
+            raise for_code(found["error_code"])(topic)
+        return [TopicPartition(topic, number) for number in sorted(part["partition"] for part in found["partitions"])]
+
+    async def configs(self, topic: str) -> dict[str, str | None]:
+        """Return all settings of a topic, those that nobody set too."""
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        (answer,) = await self._within(self._admin.describe_configs(asked))
+        ((code, text, _, _, entries),) = answer.resources
+        if code:
+            raise for_code(code)(text)
+        return {entry[0]: entry[1] for entry in entries}
+
+    async def configure(self, topic: str, configs: Mapping[str, str]) -> None:
+        """Let a topic have these settings, and no others of its own."""
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict(configs))]
+        for answer in await self._within(self._admin.alter_configs(asked)):
+            for code, text, *_ in answer.resources:
+                if code:
+                    raise for_code(code)(text)
+
+    async def produce(
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        *,
+        keys: Sequence[bytes | None] | None = None,
+        headers: Headers = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        **producer: Any,
+    ) -> list[tuple[int, int]]:
+        """
+        Write records, all with the same headers, and return the (partition, offset) of each once they are safe.
+
+        `producer` are arguments of aiokafka's producer, for instance compression_type="zstd".
+        """
+        settings: dict[str, Any] = {"acks": "all", "linger_ms": 5, **self._client, **producer}
+        sender = AIOKafkaProducer(**settings)
+        await self._within(sender.start())
+        try:
+            waiting = [
+                await sender.send(topic, value, key, partition, timestamp_ms, list(headers))
+                for value, key in zip(values, keys or [None] * len(values), strict=True)
+            ]
+            done = await self._within(asyncio.gather(*waiting))
+        finally:
+            await self._within(sender.stop())
+        return [(record.partition, record.offset) for record in done]
+
+    async def records(self, topic: str) -> list[Any]:
+        """Return all records (aiokafka's ConsumerRecord) that a topic holds now, partition by partition."""
+        ends = await self.ends(topic)
+        async with AIOKafkaConsumer(**self._client, auto_offset_reset="earliest") as reader:
+            parts = [TopicPartition(topic, number) for number in ends]
+            reader.assign(parts)
+            found: list[Any] = []
+            deadline = time.monotonic() + LIMIT
+            while parts := [part for part in parts if await self._within(reader.position(part)) < ends[part.partition]]:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{topic} could not be read within {LIMIT} s")
+                for batch in (await reader.getmany(*parts, timeout_ms=500)).values():
+                    found += batch
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the offset that each partition's next record will have."""
+        return await self._offsets(topic, "end_offsets")
+
+    async def starts(self, topic: str) -> dict[int, int]:
+        """Return the offset of each partition's first record that is still there."""
+        return await self._offsets(topic, "beginning_offsets")
+
+    async def _offsets(self, topic: str, which: str) -> dict[int, int]:
+        parts = await self.partitions(topic)
+        async with AIOKafkaConsumer(**self._client) as reader:
+            found = await self._within(getattr(reader, which)(parts))
+        return {part.partition: offset for part, offset in found.items()}
+
+    async def delete_records(self, topic: str, before: Mapping[int, int]) -> None:
+        """Delete, by partition, the records before an offset; -1 deletes all."""
+        wanted = {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in before.items()}
+        await self._within(self._admin.delete_records(wanted))
+
+    async def groups(self) -> list[str]:
+        """Return the names of all consumer groups."""
+        return [name for name, *_ in await self._within(self._admin.list_consumer_groups())]
+
+    async def members(self, group: str) -> int:
+        """Return how many consumers a group has, 0 where there is no such group."""
+        (answer,) = await self._within(self._admin.describe_consumer_groups([group]))
+        return sum(len(found[5]) for found in answer.groups)
+
+    async def committed(self, group: str) -> dict[tuple[str, int], Committed]:
+        """Return what a group has committed, by (topic, partition)."""
+        found = await self._within(self._admin.list_consumer_group_offsets(group))
+        return {(part.topic, part.partition): Committed(at.offset, at.metadata) for part, at in found.items()}
+
+    async def delete_group(self, *names: str) -> None:
+        """Delete consumer groups. Raises KafkaError where one has members."""
+        for name in names:
+            coordinator = await self._within(self._admin.find_coordinator(name))
+            request = DeleteGroupsRequest([name])
+            answer = await self._within(self._admin._send_request(request, coordinator))  # noqa: SLF001  has no method
+            for _, code in answer.results:
+                if code:
+                    raise for_code(code)(name)
+
+    async def _has(self, topic: str, partitions: int) -> bool:
+        (found,) = await self._within(self._admin.describe_topics([topic]))
+        usable = [part for part in found["partitions"] if part["error_code"] == 0 and part["leader"] >= 0]
+        return len(usable) == partitions
+
+    def _check(self, answer: Any) -> None:
+        """Raise what the admin client keeps silent about: the errors by topic."""
+        for field in ("topic_errors", "topic_error_codes"):
+            for topic, code, *_ in getattr(answer, field, ()):
+                if code:
+                    raise for_code(code)(topic)
+
+
+def sweep(bootstrap: str) -> bool:
+    """Delete all topics and groups, and tell whether that worked: not where a group has a member. Blocks."""
+
+    async def delete_all() -> bool:
+        async with Lab(bootstrap) as lab:
+            if topics := await lab.topics():
+                await lab.delete_topic(*topics)
+            try:
+                await lab.delete_group(*await lab.groups())
+            except KafkaError:
+                return False
+        return True
+
+    return asyncio.run(delete_all())

@@ -1,0 +1,117 @@
+"""A Kafka node that runs natively, from jars."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from devtools.kafka_jars import jars, java
+from devtools.kafka_node import QUICK, KafkaNode
+from devtools.node import STOP_LIMIT
+from devtools.processes import CommandError, end, launch, run
+from devtools.scratch import folder, free_port
+
+CLUSTER_ID = "bridgebridgebridgebridg"[:22]
+"""16 bytes in base64; nodes share nothing, so they may have the same."""
+
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true")
+"""A quick start and little memory, at the price of half the speed that a long-lived broker gets to."""
+
+LOGGING = ("defaultLogLevel=info", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS", "showShortLogName=true")
+
+
+class LocalKafkaNode(KafkaNode):
+    """A node with a folder of its own; nothing else of this machine is written to."""
+
+    def __init__(self, version: str, settings: Mapping[str, str], *, heap: str = "384m") -> None:
+        super().__init__(version, free_port())
+        options = [f"-Dorg.slf4j.simpleLogger.{option}" for option in LOGGING]
+        self._java = [java(), f"-Xmx{heap}", *JVM, *options, "-cp", f"{jars(version)}/*"]
+        self._folder = folder(f"kafka-{version}")
+        self._settings = self._folder / "server.properties"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._write_settings(settings)
+
+    def __repr__(self) -> str:
+        return f"<Kafka {self.version} on port {self.port}, log {self.logs}>"
+
+    @property
+    def logs(self) -> Path:
+        return self._folder / "broker.log"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the Java machine."""
+        if self._process is None:
+            raise CommandError(f"{self!r} was never started")
+        return self._process.pid
+
+    def start(self) -> None:
+        if self.running:
+            return
+        if not self._data.exists():
+            self._format()
+        command = [*self._java, "kafka.Kafka", str(self._settings)]
+        self._process = launch(command, env=self._environment(), output=self.logs)
+        self._await_service()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self.thaw()
+            end(self._process, patience=STOP_LIMIT)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.running:
+            os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    def _format(self) -> None:
+        command = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings)]
+        try:
+            run([*self._java, *command], env=self._environment())
+        except CommandError:
+            shutil.rmtree(self._data, ignore_errors=True)
+            raise
+
+    def _write_settings(self, settings: Mapping[str, str]) -> None:
+        controller = free_port()
+        own = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self._data),
+        }
+        lines = (f"{name}={value}\n" for name, value in (own | QUICK | dict(settings)).items())
+        self._settings.write_text("".join(lines))
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": str(self._folder)}
+
+    def _last_words(self) -> str:
+        return self.logs.read_text(errors="replace")[-3000:] if self.logs.exists() else ""

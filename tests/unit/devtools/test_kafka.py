@@ -1,0 +1,98 @@
+"""The private Kafka nodes themselves, as the other tests rely on them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from devtools.kafka import KafkaNode
+from devtools.kafka_lab import Committed, Lab
+
+
+async def test_a_topic_takes_records_and_tells_where_it_begins_and_ends(bootstrap: str, unique: str) -> None:
+    async with Lab(bootstrap) as lab:
+        await lab.create_topic(unique, 2)
+        placed = await lab.produce(
+            unique, [b"a", None], keys=[b"k"] * 2, headers=[("h", b"1"), ("h", None)], partition=1
+        )
+        assert placed == [(1, 0), (1, 1)]
+        assert await lab.ends(unique) == {0: 0, 1: 2}
+        first, second = await lab.records(unique)
+        assert (first.key, first.value, first.headers) == (b"k", b"a", (("h", b"1"), ("h", None)))
+        assert second.value is None
+        await lab.delete_records(unique, {1: 1})
+        assert await lab.starts(unique) == {0: 0, 1: 1}
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+async def test_records_of_every_codec_come_back(newest_kafka: KafkaNode, unique: str, codec: str) -> None:
+    async with Lab(newest_kafka.bootstrap) as lab:
+        await lab.create_topic(unique)
+        await lab.produce(unique, [b"x" * 1000] * 3, compression_type=codec)
+        assert [record.value for record in await lab.records(unique)] == [b"x" * 1000] * 3
+
+
+async def test_a_topic_can_be_looked_at_changed_and_deleted(bootstrap: str, unique: str) -> None:
+    async with Lab(bootstrap) as lab:
+        await lab.create_topic(unique, configs={"retention.ms": "-1"})
+        assert (await lab.configs(unique))["retention.ms"] == "-1"
+        await lab.configure(unique, {"retention.ms": "5000"})
+        assert (await lab.configs(unique))["retention.ms"] == "5000"
+        await lab.add_partitions(unique, 3)
+        assert len(await lab.partitions(unique)) == 3
+        await lab.delete_topic(unique)
+        assert unique not in await lab.topics()
+
+
+async def test_what_a_group_has_committed_can_be_seen(bootstrap: str, unique: str) -> None:
+    async with Lab(bootstrap) as lab:
+        await lab.create_topic(unique)
+        await lab.produce(unique, [b"x"] * 3)
+        consumer = AIOKafkaConsumer(
+            unique, bootstrap_servers=bootstrap, group_id=unique, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        async with consumer:
+            record = await asyncio.wait_for(consumer.getone(), 20)
+            assert record.offset == 0
+            (partition,) = consumer.assignment()
+            await consumer.commit({partition: (1, "notes")})
+            assert await lab.members(unique) == 1
+        assert await lab.committed(unique) == {(unique, 0): Committed(1, "notes")}
+        await lab.delete_group(unique)
+        assert unique not in await lab.groups()
+
+
+async def test_what_a_broker_acknowledged_survives_kill_and_restart(fresh_kafka: KafkaNode) -> None:
+    async with Lab(fresh_kafka.bootstrap) as lab:
+        await lab.create_topic("kept")
+        await lab.produce("kept", [b"x"])
+    await asyncio.to_thread(fresh_kafka.kill)
+    assert not fresh_kafka.running
+    await asyncio.to_thread(fresh_kafka.start)
+    await asyncio.to_thread(fresh_kafka.restart)
+    async with Lab(fresh_kafka.bootstrap) as lab:
+        assert [record.value for record in await lab.records("kept")] == [b"x"]
+
+
+async def test_a_fresh_kafka_is_empty_although_another_test_had_it_before(fresh_kafka: KafkaNode) -> None:
+    async with Lab(fresh_kafka.bootstrap) as lab:
+        assert await lab.topics() == []
+        assert await lab.groups() == []
+
+
+async def test_a_frozen_broker_is_silent_until_it_is_thawed(fresh_newest_kafka: KafkaNode) -> None:
+    async with Lab(fresh_newest_kafka.bootstrap) as lab:
+        fresh_newest_kafka.freeze()
+        asked = asyncio.ensure_future(lab.topics())
+        done, _ = await asyncio.wait([asked], timeout=0.5)
+        assert not done
+        assert fresh_newest_kafka.running
+        fresh_newest_kafka.thaw()
+        assert await asked == []
+
+
+def test_nodes_share_nothing(newest_kafka: KafkaNode, fresh_newest_kafka: KafkaNode) -> None:
+    assert newest_kafka.bootstrap != fresh_newest_kafka.bootstrap
+    assert newest_kafka.logs != fresh_newest_kafka.logs
