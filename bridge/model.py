@@ -188,7 +188,7 @@ class Burial:
     delivery: Delivery
     body: bytes
     reason: str  # names the field or the API's answer
-    kind: str  # closed set: poison | rejected | exhausted | expired | too_late | conflict
+    kind: str  # closed set: poison | rejected | exhausted | expired | stuck | too_late | conflict
     event_id: str | None = None
     name: str | None = None
     attempts: int = 0

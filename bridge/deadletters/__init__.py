@@ -6,9 +6,10 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from bridge.deadletters.kafka import KafkaDeadLettersSettings
 from bridge.deadletters.memory import MemoryDeadLettersSettings
 from bridge.deadletters.rabbitmq import RabbitMQDeadLettersSettings
 
 DeadLettersSettings: TypeAlias = Annotated[
-    RabbitMQDeadLettersSettings | MemoryDeadLettersSettings, Field(discriminator="type")
+    RabbitMQDeadLettersSettings | KafkaDeadLettersSettings | MemoryDeadLettersSettings, Field(discriminator="type")
 ]

@@ -29,6 +29,7 @@ REQUEST_MS: Final = 9_000  # the client's own limit of a request, within the one
 APPEARING: Final = 20.0  # seconds until a new topic must have leaders
 LOOK_EVERY: Final = 0.1  # seconds
 FOR_EVER: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+DAY_MS: Final = 86_400_000
 BROKERS_DEFAULT: Final = -1  # as a number of replicas
 
 
@@ -148,13 +149,7 @@ _UNSEEN: Final = (
 
 async def _create(admin: Any, topics: Sequence[Topic], where: str) -> None:
     async with limited("creating topics", where=where):
-        answer = await admin.create_topics(
-            [
-                NewTopic(topic.name, topic.partitions, topic.replicas, topic_configs=topic.settings())
-                for topic in topics
-            ],
-            timeout_ms=REQUEST_MS,
-        )
+        answer = await admin.create_topics([new_topic(topic) for topic in topics], timeout_ms=REQUEST_MS)
         wanted = {topic.name: topic for topic in topics}
         for name, code, said in answer.topic_errors:
             if code == errors.TopicAlreadyExistsError.errno:
@@ -168,6 +163,16 @@ async def _create(admin: Any, topics: Sequence[Topic], where: str) -> None:
                     where, problem, f"Create it with settings that it takes; wanted: {_by_hand([wanted[name]])}"
                 )
             _raise_for(code, f"creating topic {name}")
+
+
+def new_topic(topic: Topic) -> NewTopic:
+    """What the client wants to know of a topic that it is to create."""
+    # The client takes the brokers' own number of replicas for an assignment of them, and wants to see one.
+    assignments: dict[int, list[int]] | None = {} if topic.replicas == BROKERS_DEFAULT else None
+    return NewTopic(topic.name, topic.partitions, topic.replicas, assignments, topic.settings())
+
+
+_new = new_topic
 
 
 async def _appeared(admin: Any, names: Sequence[str], where: str) -> dict[str, Found]:
@@ -197,6 +202,8 @@ async def _verify(admin: Any, topics: Sequence[Topic], found: Mapping[str, Found
                 },
             )
             continue
+        if (kept := int(settings[topic.name].get("retention.ms", "-1"))) >= 0:
+            log.warning("topic_forgets", extra={"part": where, "topic": topic.name, "after_days": kept / DAY_MS})
         wrong = faults(topic, settings[topic.name], found[topic.name].replicas)
         problems += [f"topic {topic.name} has {name}={was}, not {wanted}" for name, (was, wanted, _) in wrong.items()]
         if wrong:
