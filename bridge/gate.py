@@ -26,9 +26,14 @@ class Admission(Enum):
 
 
 class Gate:
-    """Waits for one target's breaker, tells others when it changes, and re-reads secrets before each probe."""
+    """
+    Waits for one target's breaker, tells others when it changes, and re-reads secrets before each probe.
 
-    def __init__(self, policy: BreakerPolicy, *, refresh: Callable[[], None]) -> None:
+    A target that asks for a pause gets at most `longest_pause` seconds.
+    """
+
+    def __init__(self, policy: BreakerPolicy, *, refresh: Callable[[], None], longest_pause: float = 3_600.0) -> None:
+        self._longest_pause = longest_pause
         self._breaker = Breaker(policy)
         self._refresh = refresh
         self._changed = asyncio.Event()  # replaced at every change; waiters hold the old one
@@ -89,7 +94,7 @@ class Gate:
             case Misconfigured(reason):
                 self.misconfigured(reason)
             case Retryable(_, after, True):
-                self.pause(UNSAID_PAUSE if after is None else after)
+                self.pause(UNSAID_PAUSE if after is None else min(after, self._longest_pause))
 
     def pause(self, seconds: float) -> None:
         """Send nothing for so many seconds: the target asked for it."""

@@ -21,11 +21,18 @@ LAST_WAIT = 5.0
 
 
 class Intake:
-    """Holds the sources back for as long as at least one reason stands. `reasons` is shared with the tally."""
+    """
+    Holds the sources back for as long as at least one reason stands. `reasons` is shared with the tally.
 
-    def __init__(self, sources: Sequence[Source], reasons: Counter[str]) -> None:
+    `changed` is told when the first reason comes, and when the last one is gone.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], reasons: Counter[str], changed: Callable[[bool], None] = lambda _: None
+    ) -> None:
         self._sources = sources
         self._reasons = reasons
+        self._changed = changed
         self._stopping = asyncio.Event()
 
     def hold_back(self, reason: str) -> None:
@@ -33,6 +40,7 @@ class Intake:
         if not self.held_back:
             for source in self._sources:
                 source.pause()
+            self._changed(True)
         if not self._reasons[reason]:
             log.warning("intake_paused", extra={"reason": reason})
         self._reasons[reason] += 1
@@ -44,6 +52,7 @@ class Intake:
         if not self.held_back:
             for source in self._sources:
                 source.resume()
+            self._changed(False)
 
     @property
     def held_back(self) -> bool:

@@ -22,10 +22,11 @@ from bridge.core.tally import Tally
 from bridge.errors import BridgeError, EndOfSource, Unavailable
 from bridge.intake import Intake
 from bridge.model import Ask, Envelope, Retryable, Stage
+from bridge.ordering import Ordering
 from bridge.parking import Parking
 from bridge.route import Limits, Parts
 from bridge.sending import Sending
-from bridge.settling import Settling
+from bridge.settling import Endings, Settling
 from bridge.unpacking import Unpacker
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Pipeline:
         tally: Tally,
         *,
         native_delay: bool = True,
+        ordering: Ordering | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._parts = parts
@@ -50,10 +52,11 @@ class Pipeline:
         self._rules = rules
         self._limits = limits
         self._tally = tally
+        self._ordering = ordering
         self._clock = clock
         self._native = parts.target.native_delay if native_delay else _never
         self._sources = {Stage.INTAKE: parts.source, Stage.DUE: parts.delay.due}
-        self._intake = Intake(list(self._sources.values()), tally.paused)
+        self._intake = Intake(list(self._sources.values()), tally.paused, self._intake_changed)
         self._parking = Parking(limits.parked, limits.parked_at_intake, tally, clock, self._take_up)
         self._settling = Settling(
             sources=self._sources,
@@ -65,6 +68,7 @@ class Pipeline:
             tally=tally,
             ttl=limits.ttl,
             max_hold=limits.max_hold,
+            closed=None if ordering is None else self._closed,
         )
         self._sending = Sending(
             parts.target, parts.gate, self._settling, self._parking, tally, max_hold=limits.max_hold, clock=clock
@@ -118,7 +122,7 @@ class Pipeline:
                 return
             self._tally.received[stage] += len(deliveries)
             self._tally.in_flight[stage] += len(deliveries)
-            ledger = Ledger(self._rules)
+            ledger = self._ledger()
             self._unpacker.unpack(deliveries, self._clock(), ledger)
             self._start(ledger)
 
@@ -130,11 +134,27 @@ class Pipeline:
             self._room.clear()
             await self._room.wait()
 
+    def _ledger(self, slots: Sequence[Slot] = ()) -> Ledger:
+        return Ledger(self._rules, slots) if self._ordering is None else self._ordering.ledger(self._rules, slots)
+
     def _take_up(self, slots: list[Slot]) -> None:
-        """Start a batch of parked slots whose time has come."""
-        self._start(Ledger(self._rules, slots))
+        """Start a batch of slots that were parked until now, or stood in line until now."""
+        self._start(self._ledger(slots))
+
+    def _closed(self, endings: Endings) -> None:
+        if self._ordering is not None:
+            self._ordering.close(endings)
+            self._take_up_next()
+
+    def _take_up_next(self) -> None:
+        if self._ordering is not None and (ready := self._ordering.take_ready()):
+            self._take_up(ready)
 
     def _start(self, ledger: Ledger) -> None:
+        if self._ordering is not None:
+            self._ordering.line_up(ledger, self._clock(), self._native, self._sources)
+            if not ledger.open:
+                return
         owner = f"{self._owner}-{next(self._numbers)}"
         events = len(ledger.open)
         size = sum(len(carrier.delivery.body) for carrier in {slot.carrier for slot in ledger.open})
@@ -184,6 +204,7 @@ class Pipeline:
 
     async def _advance(self, ledger: Ledger, owner: str) -> None:
         asks = ledger.sort(self._clock(), self._parking.room_for(ledger.open), self._native)
+        self._take_up_next()  # a duplicate in the batch has left its line by this
         await self._settling.carry_out(ledger, owner)
         if asks:
             await self._claim(ledger, owner, asks)
@@ -211,14 +232,18 @@ class Pipeline:
             self._tally.store_bypassed += asks
             ledger.unclaimed()
             return
-        until = self._clock() + int(self._limits.max_hold * 1000)
+        now, wait = self._clock(), int(self._limits.max_hold * 1000)
         for slot in ledger.undecided:
-            ledger.defer(slot, until, f"key store: {error}")
+            ledger.defer(slot, now, wait, f"key store: {error}")
 
     def _target_changed(self, shut: bool) -> None:  # noqa: FBT001  the gate's callback
         if shut != self._target_shut:
             self._target_shut = shut
             (self._intake.hold_back if shut else self._intake.let_go)("target")
+
+    def _intake_changed(self, held: bool) -> None:  # noqa: FBT001  the intake's callback
+        if self._ordering is not None:
+            self._ordering.held_back(held, self._clock())
 
     async def _renew_leases(self) -> None:
         lease = self._limits.lease
@@ -245,7 +270,7 @@ class Pipeline:
         self._intake.stop()
         self._parts.gate.stop()
         self._room.set()
-        await self._settling.return_slots(self._parking.empty())
+        await self._settling.return_slots(self._waiting())
         deadline = asyncio.get_running_loop().time() + seconds
         pending: set[asyncio.Task[None]] = {*loops, *self._batches}
         while pending and (left := deadline - asyncio.get_running_loop().time()) > 0:
@@ -254,7 +279,11 @@ class Pipeline:
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
-        await self._settling.return_slots(self._parking.empty())
+        await self._settling.return_slots(self._waiting())
+
+    def _waiting(self) -> list[Slot]:
+        """Take out what waits in no batch: for its time, or for its turn."""
+        return self._parking.empty() + ([] if self._ordering is None else self._ordering.empty())
 
 
 def _never(_event: Envelope, _now: int) -> bool:

@@ -10,11 +10,13 @@ from bridge.apis import TargetSettings
 from bridge.core.breaker import BreakerPolicy
 from bridge.core.fingerprints import Fingerprints
 from bridge.core.keys import scope_of
+from bridge.core.lanes import StuckRule
 from bridge.core.retry import RetryPolicy
 from bridge.core.slots import Rules
 from bridge.core.tally import Tally
 from bridge.formats import build_format, envelope, naming
 from bridge.gate import Gate
+from bridge.ordering import Ordering, header_key, key_of_source
 from bridge.pipeline import Pipeline
 from bridge.ports import KeyStore, Resource
 from bridge.route import Limits, Parts
@@ -88,7 +90,7 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
     """Build everything of a route. Raises ConfigError."""
     tally = Tally()
     target = build_target(route.target, where=f"routes.{name}.target")
-    gate = Gate(_breaker(route.breaker), refresh=target.refresh)
+    gate = Gate(_breaker(route.breaker), refresh=target.refresh, longest_pause=route.retry.max_retry_after)
     if isinstance(target, HttpTarget):
         target.may_send = gate.may_send
         target.quick_tries = lambda: gate.healthy
@@ -109,6 +111,7 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
         _limits(route, settings),
         tally,
         native_delay=route.timing.native == "auto",
+        ordering=_ordering(route, tally),
     )
     return Route(name, parts, pipeline, tally)
 
@@ -179,8 +182,24 @@ def _timeout(target: TargetSettings) -> float:
     return getattr(getattr(target, "http", None), "timeout", MEMORY_TIMEOUT)
 
 
+def _ordering(route: RouteSettings, tally: Tally) -> Ordering | None:
+    chosen = route.ordering
+    if chosen.type == "none":
+        return None
+    rule = StuckRule(after=chosen.stuck_after, bury=chosen.on_stuck == "bury")
+    if chosen.header is not None:
+        return Ordering(header_key(chosen.header), rule, tally)
+    return Ordering(key_of_source(route.source.type), rule, tally)
+
+
 def _retry(retry: RetrySettings) -> RetryPolicy:
-    return RetryPolicy(base=retry.base, cap=retry.cap, max_attempts=retry.max_attempts, max_age=retry.max_age)
+    return RetryPolicy(
+        base=retry.base,
+        cap=retry.cap,
+        max_attempts=retry.max_attempts,
+        max_age=retry.max_age,
+        after_cap=retry.max_retry_after,
+    )
 
 
 def _breaker(breaker: BreakerSettings) -> BreakerPolicy:

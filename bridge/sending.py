@@ -52,9 +52,9 @@ class Sending:
             if admission is Admission.STOPPED:
                 return
             if admission is Admission.LATE:
-                until = self._clock() + int(self._max_hold * 1000)
+                now, wait = self._clock(), int(self._max_hold * 1000)
                 for slot in waiting:
-                    ledger.defer(slot, until, f"target: {self._gate.reason}")
+                    ledger.defer(slot, now, wait, f"target: {self._gate.reason}")
                 await self._settling.carry_out(ledger, owner)
             else:
                 await self._attempt(ledger, owner, waiting if admission is Admission.ALL else waiting[:1])

@@ -26,7 +26,11 @@ Endings = Sequence[tuple[Slot, Ending]]
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Settling:
-    """Makes endings real. `ttl` (of marks) and `max_hold` (how long to wait for the store) are seconds."""
+    """
+    Makes endings real. `ttl` (of marks) and `max_hold` (how long to wait for the store) are seconds.
+
+    `closed` is told of what has become real, where the order of events matters.
+    """
 
     sources: Mapping[Stage, Source]
     store: KeyStore
@@ -37,6 +41,7 @@ class Settling:
     tally: Tally
     ttl: float
     max_hold: float
+    closed: Callable[[Endings], None] | None = None
 
     async def carry_out(self, ledger: Ledger, owner: str) -> None:
         """
@@ -122,6 +127,8 @@ class Settling:
                 self.parking.park(slot, ending.act.until)
             else:
                 closed += self._leave(slot, ending.result)
+        if self.closed is not None:
+            self.closed(endings)
         await self._settle(closed)
 
     def _leave(self, slot: Slot, result: Result) -> list[Carrier]:

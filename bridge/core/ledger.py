@@ -50,6 +50,11 @@ class Ledger:
         self.open[slot] = None
         self._undecided.add(slot)
 
+    def withdraw(self, slot: Slot) -> None:
+        """Take an undecided slot out of the books again."""
+        del self.open[slot]
+        self._undecided.remove(slot)
+
     def end(self, slot: Slot, ending: Ending) -> None:
         """Decide a slot's ending. Deciding twice is a bug, and raises KeyError."""
         self._undecided.remove(slot)
@@ -97,14 +102,8 @@ class Ledger:
                 continue
             if until <= now:
                 self._asked.append(slot)
-            elif until - now <= self._rules.hold_window and room > 0:
+            elif self._put_off(slot, until, now, room):
                 room -= 1
-                self.end(slot, Ending(Result.PARKED, Park(until)))
-            elif slot.alarm > now:  # came back early: its SCHEDULED record still stands
-                self.end(slot, Ending(Result.DEFERRED, self._hold(slot, until, slot.attempt, "delay")))
-            else:
-                self._later[slot] = until
-                self._asked.append(slot)
         return [Ask(slot.key, slot.stage, slot.gen) for slot in self._asked]
 
     def claimed(self, claims: Sequence[Claim], now: int, room: int) -> None:
@@ -144,10 +143,10 @@ class Ledger:
             case Misconfigured() | Unsent():
                 pass
 
-    def defer(self, slot: Slot, until: int, reason: str) -> None:
-        """Hold a slot that has waited long enough for something that is down; its attempt is not used up."""
-        mark = Mark.RELEASE if slot.key in self.claimed_keys else Mark.NONE
-        self.end(slot, Ending(Result.DEFERRED, self._hold(slot, until, slot.attempt, reason), mark))
+    def defer(self, slot: Slot, now: int, wait: int, reason: str) -> None:
+        """Hold a slot, for `wait` ms, that has waited long enough for what is down; its attempt is not used up."""
+        hold = self._hold(slot, now + wait, slot.attempt, reason)
+        self.end(slot, Ending(Result.DEFERRED, hold, self._release(slot)))
 
     def pass_on(self, slot: Slot, ticket: Ticket) -> None:
         """Hold a copy that is not ours, under its own ticket."""
@@ -178,6 +177,21 @@ class Ledger:
             mark = Mark.SCHEDULE if claimed else Mark.NONE
             self.end(slot, Ending(Result.SCHEDULED, self._hold(slot, until, slot.attempt, "delay"), mark))
 
+    def _put_off(self, slot: Slot, until: int, now: int, room: int) -> bool:
+        """Let a slot wait for its time, in the delay line or in the process; whether it takes room there."""
+        if until - now <= self._rules.hold_window and room > 0:
+            self.end(slot, Ending(Result.PARKED, Park(until)))
+            return True
+        if slot.alarm > now:  # came back early: its SCHEDULED record still stands
+            self.end(slot, Ending(Result.DEFERRED, self._hold(slot, until, slot.attempt, "delay")))
+        else:
+            self._later[slot] = until
+            self._asked.append(slot)
+        return False
+
+    def _release(self, slot: Slot) -> Mark:
+        return Mark.RELEASE if slot.key in self.claimed_keys else Mark.NONE
+
     def _follow(self, slot: Slot, leader: Slot) -> None:
         self._undecided.remove(slot)
         leader.twins.append(slot)
@@ -204,22 +218,30 @@ class Ledger:
     def _failed(
         self, slot: Slot, reason: str, after: float | None, now: int, *, free: bool, rand: float, room: int
     ) -> None:
-        policy = self._rules.retry
-        # Counted from when it could first have been sent: a delay of days must not use up the time for retries.
-        age = (now - max(slot.first_seen, min(slot.event.due_at or 0, now))) / 1000
-        last = None if free else policy.give_up(slot.attempt, age=age)
-        if last is not None:
-            why = f"{slot.attempt} attempts" if last is GiveUp.EXHAUSTED else f"{age:.0f} s old"
-            self._bury(slot, last.value, f"gave up after {why}: {reason}")
+        if not free and self._gives_up(slot, reason, now):
             return
-        until = now + int(policy.delay(slot.attempt, after=after, rand=rand) * 1000)
+        until = now + int(self._rules.retry.delay(slot.attempt, after=after, rand=rand) * 1000)
         attempt = slot.attempt if free else slot.attempt + 1
         if until - now <= self._rules.hold_window and room > 0:
-            slot.attempt, slot.alarm = attempt, until
-            self.end(slot, Ending(Result.PARKED, Park(until), Mark.RELEASE))
+            self._retry_here(slot, until, attempt)
             return
         result = Result.DEFERRED if free else Result.RETRIED
         self.end(slot, Ending(result, self._hold(slot, until, attempt, reason), Mark.RELEASE))
+
+    def _gives_up(self, slot: Slot, reason: str, now: int) -> bool:
+        """Bury what has failed too often or is too old; False where it may go on."""
+        # Counted from when it could first have been sent: a delay of days must not use up the time for retries.
+        age = (now - max(slot.first_seen, min(slot.event.due_at or 0, now))) / 1000
+        last = self._rules.retry.give_up(slot.attempt, age=age)
+        if last is None:
+            return False
+        why = f"{slot.attempt} attempts" if last is GiveUp.EXHAUSTED else f"{age:.0f} s old"
+        self._bury(slot, last.value, f"gave up after {why}: {reason}")
+        return True
+
+    def _retry_here(self, slot: Slot, until: int, attempt: int) -> None:
+        slot.attempt, slot.alarm = attempt, until
+        self.end(slot, Ending(Result.PARKED, Park(until), Mark.RELEASE))
 
     def _bury(self, slot: Slot, kind: str, reason: str, mark: Mark = Mark.COMMIT) -> None:
         """Buried counts as done in the store, so that a copy of a dead event is not tried all over again."""
@@ -234,7 +256,7 @@ class Ledger:
             kind,
             event_id=slot.event.id or None,
             name=slot.event.name or None,
-            attempts=slot.attempt if kind in {"rejected", "exhausted", "expired"} else 0,
+            attempts=slot.attempt if kind in {"rejected", "exhausted", "expired", "stuck"} else 0,
             first_seen=slot.first_seen,
             shape=shape,
             route=self._rules.route,

@@ -58,6 +58,9 @@ class Tally:
     faults: int = 0  # batches that hit a bug
     forgotten: int = 0  # settlements that came after their session was lost
     parked: int = 0
+    in_line: int = 0  # events that wait behind another one of their key
+    stuck: int = 0  # keys held up by an event that was waited for long enough
+    disordered: int = 0  # events that gave up their place in order to be safe
     paused: Counter[str] = field(default_factory=Counter)  # reason -> how many batches hold the intake back
     seconds_to_accept: Histogram = field(default_factory=Histogram)  # first sight to accepted
     lateness: Histogram = field(default_factory=Histogram)  # of delayed events: due to sent

@@ -14,6 +14,7 @@ from bridge.settings.tree import Route, Settings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 
 MEMORY = "memory"
+LONGEST_STUCK = 900.0  # seconds, on RabbitMQ
 
 
 def review(settings: Settings) -> Iterator[ConfigError]:
@@ -29,6 +30,12 @@ def _of_route(where: str, route: Route) -> Iterator[ConfigError]:
             f"{where}.dedup.store_down",
             "`forward` would deliver duplicates: the target does not suppress them by id",
             "Use `pause`, or say `target.dedups_by_id: true` where the target really does",
+        )
+    if route.ordering.type == "key" and route.source.type == "rabbitmq" and route.ordering.stuck_after > LONGEST_STUCK:
+        yield ConfigError(
+            f"{where}.ordering.stuck_after",
+            "is too long: RabbitMQ takes back what stays unsettled for its consumer timeout, 30m unless changed",
+            "Write 15m or less",
         )
     for part in ("delay", "dead_letters"):
         if getattr(route, part).type == MEMORY != route.source.type:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from bridge.formats.options import HeaderName
 from bridge.settings.base import Frozen
 from bridge.units import Duration, Size
 
@@ -64,6 +65,54 @@ class LimitsSettings(Frozen):
             problem = "max_event_bytes must not exceed max_in_flight_bytes, or its largest event could never be taken"
             raise ValueError(problem)
         return self
+
+
+class UnorderedSettings(Frozen):
+    """Events overtake each other whenever one of them waits, fails or is large."""
+
+    type: Literal["none"] = Field("none", description="No order; the fastest, and nobody waits for anybody.")
+
+
+class KeyOrderingSettings(Frozen):
+    """Events of one key are sent one after the other; a failing one is tried again before those behind it."""
+
+    type: Literal["key"] = Field(description="Order among the events of one key.")
+    header: HeaderName | None = Field(
+        None,
+        description=(
+            "The header that holds the key. Without it, the key of a Kafka record, or the routing key of RabbitMQ. "
+            "Events without a key are in no order."
+        ),
+    )
+    on_stuck: Literal["bury", "block"] = Field(
+        "bury",
+        description=(
+            "When an event has failed for `stuck_after`: `bury` it, so that those behind it go on, or `block` its key "
+            "until it passes, however often it takes; `retry.max_attempts` and `retry.max_age` apply to `bury` only."
+        ),
+    )
+    stuck_after: Duration = Field(
+        300.0,
+        ge=1,
+        le=7 * _DAY,
+        description=(
+            "How long an event may hold up its key, from its first failure, outages not counted; also the longest wait "
+            "between its attempts. At most 15m on RabbitMQ, which takes back what stays unsettled for longer than its "
+            "consumer timeout (30m)."
+        ),
+    )
+
+
+def _named(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+_Ordering: TypeAlias = Annotated[UnorderedSettings | KeyOrderingSettings, Field(discriminator="type")]
+
+OrderingSettings: TypeAlias = Annotated[
+    _Ordering, BeforeValidator(_named, json_schema_input_type=Literal["none", "key"] | _Ordering)
+]
+"""The settings of an order, or just its name."""
 
 
 class DedupSettings(Frozen):
@@ -129,6 +178,12 @@ class RetrySettings(Frozen):
         ge=1,
         le=365 * _DAY,
         description="Time from when an event was due, after which it is buried instead of retried.",
+    )
+    max_retry_after: Duration = Field(
+        3600.0,
+        ge=1,
+        le=3600,
+        description="The longest wait that a target may ask for (Retry-After), for one event or for all.",
     )
 
     @model_validator(mode="after")

@@ -19,8 +19,10 @@ from bridge.settings.policies import (
     DedupSettings,
     FilterSettings,
     LimitsSettings,
+    OrderingSettings,
     RetrySettings,
     TimingSettings,
+    UnorderedSettings,
 )
 from bridge.settings.process import AdminSettings, LogSettings
 from bridge.sources import SourceSettings
@@ -60,6 +62,9 @@ class Route(Frozen):
         Naming.OFF, description="What happens to names that break the convention `entity.action` in lower case."
     )
     limits: LimitsSettings = Field(LimitsSettings(), description="How much at once.")
+    ordering: OrderingSettings = Field(
+        UnorderedSettings(), description="Whether events of one key stay in order; or just `none` or `key`."
+    )
     dedup: DedupSettings = Field(DedupSettings(), description="How duplicates are told.")
     timing: TimingSettings = Field(TimingSettings(), description="How events that are due later wait.")
     delay: DelaySettings = Field(

@@ -25,7 +25,7 @@ from bridge.model import Stage, Verdict
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily | InfoMetricFamily
 
 OUTCOMES = ("accepted", "retryable", "rejected", "misconfigured", "unsent")
-KINDS = ("poison", "rejected", "exhausted", "expired", "too_late", "conflict")
+KINDS = ("poison", "rejected", "exhausted", "expired", "stuck", "too_late", "conflict")
 PAUSES = ("target", "store", "delay", "dead_letters")
 
 
@@ -85,10 +85,11 @@ class BridgeCollector(Collector):
             for route, watched in self._routes.items():
                 family.add_metric([route], read(watched.tally))
             yield family
-        parked = _gauge("events_parked", "Events waiting inside the process for a time within the next seconds.")
-        for route, watched in self._routes.items():
-            parked.add_metric([route], watched.tally.parked)
-        yield parked
+        for name, text, read in _NOW:
+            gauge = _gauge(name, text)
+            for route, watched in self._routes.items():
+                gauge.add_metric([route], read(watched.tally))
+            yield gauge
 
     def _target(self) -> Iterator[Family]:
         outcomes = _counter("sends", "Sends of an event by what the target answered.", "outcome")
@@ -130,6 +131,13 @@ _PLAIN: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
     ),
     ("leases_lost", "Claims that ended before their event did.", lambda tally: tally.leases_lost),
     ("faults", "Bugs that a batch or a delivery survived.", lambda tally: tally.faults),
+    ("order_given_up", "Events that gave up their place in the order of their key.", lambda tally: tally.disordered),
+)
+
+_NOW: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
+    ("events_parked", "Events waiting inside the process for a time of their own.", lambda tally: tally.parked),
+    ("events_in_line", "Events waiting behind another one of their key.", lambda tally: tally.in_line),
+    ("keys_stuck", "Keys blocked by an event that has failed for `stuck_after`.", lambda tally: tally.stuck),
 )
 
 

@@ -12,7 +12,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__version__", "model", "errors", "ports", "units"}),
     frozenset({"core", "formats", "apis"}),
     frozenset({"sources", "stores", "delays", "deadletters", "targets", "memory", "rabbitmq", "kafka", "reconnecting", "tasks"}),
-    frozenset({"pipeline", "gate", "intake", "parking", "sending", "settling", "unpacking", "route"}),
+    frozenset({"pipeline", "gate", "intake", "ordering", "parking", "sending", "settling", "unpacking", "route"}),
     frozenset({"settings", "telemetry", "devserver", "routes", "app", "cli"}),
 )
 """L0 to L4; every module and package of `bridge` has its place here."""

@@ -326,7 +326,7 @@ def test_every_slot_ends_exactly_once_or_stays_open(
         ledger.sent(one, data.draw(outcomes), NOW, outage=data.draw(st.booleans()), rand=0.5, room=room)
     waiting = ledger.undecided
     for one in waiting:
-        ledger.defer(one, NOW + 1_000, "target is away")
+        ledger.defer(one, NOW, 1_000, "target is away")
     endings = ledger.take_endings()
 
     ends = Counter(id(one) for one, _ in endings)
