@@ -24,7 +24,7 @@ class KafkaDeadLettersSettings(SharedKafkaConnection):
     """Dead letters at a Kafka."""
 
     type: Literal["kafka"] = Field(description="Bury into a topic of Kafka, `<namespace>.dead.v1`.")
-    max_message_bytes: Size = Field(
+    max_record_bytes: Size = Field(
         8 << 20,
         ge=32 << 10,
         le=1 << 30,
@@ -42,7 +42,7 @@ class KafkaDeadLettersSettings(SharedKafkaConnection):
             self.at(source, where),
             f"{self.namespace_of(route)}.dead.v1",
             topology=self.topology,
-            takes=self.max_message_bytes,
+            takes=self.max_record_bytes,
             replicas=self.replication_factor,
             where=where,
         )
