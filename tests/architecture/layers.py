@@ -11,7 +11,20 @@ from tests.architecture.source import Import, Module, Offence, Rule, Sample, cal
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__version__", "model", "errors", "ports", "units"}),
     frozenset({"core", "formats", "apis"}),
-    frozenset({"sources", "stores", "delays", "deadletters", "targets", "memory", "rabbitmq", "kafka", "reconnecting", "tasks"}),
+    frozenset(
+        {
+            "sources",
+            "stores",
+            "delays",
+            "deadletters",
+            "targets",
+            "memory",
+            "rabbitmq",
+            "kafka",
+            "reconnecting",
+            "tasks",
+        }
+    ),
     frozenset({"pipeline", "gate", "intake", "ordering", "parking", "sending", "settling", "unpacking", "route"}),
     frozenset({"settings", "telemetry", "devserver", "routes", "app", "cli"}),
 )
