@@ -25,6 +25,7 @@ from devtools.scratch import free_port
 
 OK, DIFFERS, UNAVAILABLE, INTERRUPTED = 0, 1, 69, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+BROKERS = {"rabbitmq": "a real RabbitMQ", "kafka": "a real Kafka", "memory": "queues in memory"}
 PACE = 0.12  # seconds between two things that are published, so that eyes can follow
 PATIENCE = 30.0  # seconds after the last one until what has not happened counts as not happening
 CURE = "start a Docker engine, or run as root on Debian or Ubuntu, or do without: ./dev demo --broker memory"
@@ -56,7 +57,7 @@ class Demo:
 
         for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, asked)
-        broker = "queues in memory" if self._broker == "memory" else "a real RabbitMQ"
+        broker = BROKERS[self._broker]
         self._screen.title(f"Events of every shape -> {broker} -> event-bridge -> a local event API")
         api = DevServer(DevServerSettings(port=free_port(), faults=FAULTS))
         async with api, self._road(api.url) as road:
@@ -68,6 +69,10 @@ class Demo:
     def _road(self, api_url: str) -> AbstractAsyncContextManager[Road]:
         if self._broker == "memory":
             return memory_road(self._screen, api_url)
+        if self._broker == "kafka":
+            from devtools.demo.with_kafka import kafka_road
+
+            return kafka_road(self._screen, api_url)
         from devtools.demo.with_rabbitmq import rabbitmq_road
 
         return rabbitmq_road(self._screen, api_url)
@@ -166,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C, and print the addresses")
     parser.add_argument(
         "--broker",
-        choices=("rabbitmq", "memory"),
+        choices=tuple(BROKERS),
         default="rabbitmq",
         help="memory: everything within one process, where no broker can be had",
     )

@@ -12,7 +12,7 @@ from bridge.model import Burial, Delivery
 from bridge.settings.tree import Settings
 from bridge.sources.memory import MemorySource
 from bridge.telemetry.logs import logging_to
-from devtools.demo.road import ROUTES, DeadLetter, RoadError, settings, until_ready
+from devtools.demo.road import ROUTES, DeadLetter, RoadError, dead_letter_of, settings, until_ready
 from devtools.demo.screen import Screen
 from devtools.demo.story import Parcel
 from devtools.scratch import folder, free_port
@@ -29,7 +29,7 @@ class MemoryRoad:
 
     @property
     def dead(self) -> list[DeadLetter]:
-        return [_dead_letter(burial) for name in ROUTES for burial in self._buried(name)]
+        return [dead_letter_of(burial) for name in ROUTES for burial in self._buried(name)]
 
     async def publish(self, route: str, parcel: Parcel) -> None:
         source = self._app.routes[route].parts.source
@@ -76,14 +76,3 @@ async def memory_road(screen: Screen, api_url: str) -> AsyncIterator[MemoryRoad]
             yield road
         finally:
             await road.stop()
-
-
-def _dead_letter(burial: Burial) -> DeadLetter:
-    return DeadLetter(
-        route=burial.route,
-        message_id=burial.delivery.message_id or "",
-        event_id=burial.event_id or "",
-        name=burial.name or "",
-        kind=burial.kind,
-        reason=burial.reason,
-    )

@@ -1,17 +1,24 @@
-"""What the two ways of running the demo have in common: the routes, and what is seen of the bridge from outside."""
+"""What the ways of running the demo have in common: the routes, and what is seen of the bridge from outside."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.formats.given import ID_HEADER
+from bridge.formats.headers import text_header
+from bridge.model import Burial
+from devtools.demo.screen import Screen
 from devtools.demo.story import Parcel
+from devtools.node import Node
+from devtools.processes import MissingError
 
 READY_LIMIT = 90.0
 """Seconds until a bridge that does not consume counts as failed; a loaded machine needs many of them."""
@@ -27,7 +34,7 @@ class RoadError(RuntimeError):
 
 
 class NoBrokerError(RuntimeError):
-    """There is no way to a RabbitMQ on this machine; the text says why, in words without an end."""
+    """There is no way to this broker on this machine; the text says why, in words without an end."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -54,10 +61,17 @@ class Counts:
     faults: int = 0
 
 
-class Road(Protocol):
-    """A broker (or none) and a bridge that consumes from it."""
+class Running(Protocol):
+    """A bridge that runs somewhere."""
 
     admin_url: str
+
+    def check(self) -> None:
+        """Raise RoadError when it is not running any more."""
+
+
+class Road(Running, Protocol):
+    """A broker (or none) and a bridge that consumes from it."""
 
     @property
     def dead(self) -> Sequence[DeadLetter]:
@@ -65,9 +79,6 @@ class Road(Protocol):
 
     async def publish(self, route: str, parcel: Parcel) -> None:
         """Publish to the queue of a route; returns when the broker has confirmed it."""
-
-    def check(self) -> None:
-        """Raise RoadError when the bridge is not running any more."""
 
     async def stop(self) -> int:
         """Ask the bridge to drain and end. Returns its exit code."""
@@ -107,7 +118,7 @@ def settings(
 ROUTES = ("trigger-v1", "trigger-v2", "inngest", "zopio", "webhook")
 
 
-async def until_ready(road: Road) -> None:
+async def until_ready(road: Running) -> None:
     """Wait until the bridge consumes from all of its routes. Raises RoadError when it does not."""
     async with aiohttp.ClientSession() as client:
         try:
@@ -157,3 +168,40 @@ def _count(counts: Counts, name: str, labels: dict[str, str], value: int) -> Non
             counts.faults += value
         case _:
             pass
+
+
+def dead_letter_of(burial: Burial) -> DeadLetter:
+    """What is said about an event in dead letters that were read back."""
+    delivery = burial.delivery
+    return DeadLetter(
+        route=burial.route,
+        message_id=delivery.message_id or text_header(delivery.headers, ID_HEADER) or "",
+        event_id=burial.event_id or "",
+        name=burial.name or "",
+        kind=burial.kind,
+        reason=burial.reason,
+    )
+
+
+B = TypeVar("B", bound=Node)
+
+
+@asynccontextmanager
+async def private_broker(
+    screen: Screen, title: str, version: str, make: Callable[[str], B], *, quick: bool
+) -> AsyncIterator[B]:
+    """Start a broker, and end it. `quick` says that nothing has to be fetched for it. Raises NoBrokerError."""
+    node: B | None = None
+    try:
+        with screen.step(f"{title} {version}{'' if quick else ', which is to be fetched'}"):
+            try:
+                node = await asyncio.to_thread(make, version)
+                await asyncio.to_thread(node.start)
+            except MissingError as error:
+                raise NoBrokerError(str(error).partition(". ")[0]) from error
+            except Exception as error:
+                raise NoBrokerError(f"{title} {version} does not start ({error})") from error
+        yield node
+    finally:
+        if node is not None:
+            node.close()
