@@ -172,9 +172,6 @@ def new_topic(topic: Topic) -> NewTopic:
     return NewTopic(topic.name, topic.partitions, topic.replicas, assignments, topic.settings())
 
 
-_new = new_topic
-
-
 async def _appeared(admin: Any, names: Sequence[str], where: str) -> dict[str, Found]:
     """Wait until every partition has a leader. The brokers learn of a new topic one after the other."""
     deadline = asyncio.get_running_loop().time() + APPEARING
