@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bridge.core.breaker import BreakerPolicy
 from bridge.core.fingerprints import Fingerprints
 from bridge.core.keys import scope_of
+from bridge.core.lanes import StuckRule
 from bridge.core.retry import RetryPolicy
 from bridge.core.slots import Rules
 from bridge.core.tally import Tally
@@ -19,6 +20,7 @@ from bridge.delays.memory import MemoryDelayLine
 from bridge.formats import build_format, envelope
 from bridge.gate import Gate
 from bridge.model import Stage
+from bridge.ordering import KeyOf, Ordering, routing_key
 from bridge.pipeline import Pipeline
 from bridge.route import Limits, Parts
 from bridge.sources.memory import MemorySource
@@ -50,6 +52,8 @@ class MemoryRoute:
     wanted: Callable[[str], bool] | None = None
     bury_unwanted: bool = False
     bury_conflicts: bool = False
+    stuck: StuckRule | None = None  # with one, events of a routing key stay in order
+    key_of: KeyOf = routing_key
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.breaker, refresh=self.target.refresh)
@@ -77,7 +81,8 @@ class MemoryRoute:
             bury_unwanted=self.bury_unwanted,
         )
         rules = Rules(route=NAME, retry=self.retry, seal=envelope.encode, hold_window=self.hold_window)
-        self.pipeline = Pipeline(parts, unpacker, rules, self.limits, self.tally)
+        ordering = Ordering(self.key_of, self.stuck, self.tally) if self.stuck else None
+        self.pipeline = Pipeline(parts, unpacker, rules, self.limits, self.tally, ordering=ordering)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[MemoryRoute]:
@@ -91,13 +96,16 @@ class MemoryRoute:
         assert self.tally.law_holds()
         assert not any(self.tally.in_flight[stage] for stage in Stage)
         assert not any(self.tally.paused[reason] for reason in ("store", "delay", "dead_letters"))
+        assert not self.tally.in_line
 
-    def publish(self, event_id: str, *, name: str = "user.created", data: object = None, ts: int | None = None) -> None:
+    def publish(
+        self, event_id: str, *, name: str = "user.created", data: object = None, ts: int | None = None, key: str = ""
+    ) -> None:
         """Publish an Inngest-shaped event."""
         body: dict[str, object] = {"id": event_id, "name": name, "data": data if data is not None else {"n": event_id}}
         if ts is not None:
             body["ts"] = ts
-        self.source.publish(json.dumps(body).encode())
+        self.source.publish(json.dumps(body).encode(), routing_key=key)
 
     def accepted(self) -> list[str]:
         """The ids that the target took, in order."""
