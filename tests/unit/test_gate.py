@@ -4,6 +4,7 @@ import asyncio
 
 from bridge.core.breaker import BreakerPolicy, State
 from bridge.gate import Admission, Gate
+from bridge.model import Retryable
 
 FAST = BreakerPolicy(consecutive=3, probe_base=0.05, probe_cap=0.1, probe_timeout=0.2)
 
@@ -107,3 +108,12 @@ async def test_the_door_opens_for_the_sources_even_when_nobody_waits() -> None:
     assert events == ["shut"]
     assert door.state is State.OPEN
     assert await door.admit(soon()) is Admission.ONE
+
+
+async def test_a_target_gets_no_longer_pause_than_the_longest() -> None:
+    for asked, waited in ((0.02, 0.0), (3_600.0, 0.05)):
+        door = Gate(FAST, refresh=lambda: None, longest_pause=0.1)
+        door.hear(Retryable("429", after=asked, pause=True))
+        began = asyncio.get_running_loop().time()
+        assert await door.admit(soon()) is Admission.ALL
+        assert waited <= asyncio.get_running_loop().time() - began < 4

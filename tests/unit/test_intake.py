@@ -42,6 +42,16 @@ def test_it_stays_closed_until_the_last_reason_is_gone() -> None:
     assert not tap.paused
 
 
+def test_whoever_wants_to_know_is_told_when_it_closes_and_when_it_opens() -> None:
+    told: list[bool] = []
+    intake = Intake([], Counter[str](), told.append)
+    for reason in ("store", "target"):
+        intake.hold_back(reason)
+    for reason in ("store", "target"):
+        intake.let_go(reason)
+    assert told == [True, False]
+
+
 async def test_insisting_pauses_meanwhile_and_repeats_until_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
     intake, tap, reasons = made()

@@ -37,6 +37,14 @@ def test_what_a_broker_has_let_go_of_is_not_kept_in_memory(part: str) -> None:
     assert problem.startswith(f"routes.default.{part}.type: `memory` would lose events at a restart")
 
 
+def test_on_rabbitmq_nothing_holds_its_key_up_for_longer_than_the_broker_waits() -> None:
+    ordering = {"type": "key", "stuck_after": "20m"}
+    (problem,) = said(source=RABBIT, target=ZOPIO, ordering=ordering)
+    assert problem.startswith("routes.default.ordering.stuck_after: is too long: RabbitMQ takes back")
+    assert said(source=RABBIT, target=ZOPIO, ordering={**ordering, "stuck_after": "15m"}) == []
+    assert said(source={"type": "memory"}, target={"type": "memory"}, ordering=ordering) == []
+
+
 def test_two_routes_do_not_read_one_queue() -> None:
     route = {"source": RABBIT, "target": ZOPIO}
     (problem,) = said(routes={"a": route, "b": route})
