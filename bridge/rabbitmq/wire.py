@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -13,14 +13,11 @@ from pamqp.commands import Basic
 from bridge.model import Burial, Delivery, Hold, Shape, Stage, Ticket
 from bridge.rabbitmq.decoders import MAX_ITEMS
 from bridge.rabbitmq.encoders import clipped
+from bridge.rabbitmq.foreign import COUNTERS, KEY, PAIRS, packed, restore, unpacked, whole_seconds, worn
 
 OURS: Final = "x-bridge-"
 DLQ: Final = "x-bridge-dlq-"
 DROPPED: Final = "x-bridge-dropped-headers"  # names of headers that did not fit beside ours
-# What the broker wrote on an earlier trip. Sent again, RabbitMQ 3.x takes x-death for a cycle and drops the copy.
-COUNTERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
-WORN: Final = COUNTERS | {"x-death", "CC", "BCC"}
-WORN_PREFIXES: Final = ("x-first-death-", "x-last-death-")
 # Sent again, these would do something: expire the copy on its way, be refused (a user id must be the sender's own), or
 # be answered.
 ONCE_ONLY: Final = frozenset({"expiration", "user_id", "reply_to"})
@@ -60,7 +57,10 @@ def due_delivery_of(received: DeliveredMessage, origin: str, token: object) -> D
     delivery.message_id = _text(headers.get(OURS + "message-id")) or None
     delivery.routing_key = _text(headers.get(OURS + "routing-key"))
     delivery.properties = _carried(headers.get(OURS + "properties"))
-    delivery.headers = {name: value for name, value in headers.items() if not name.startswith(OURS) and not _worn(name)}
+    theirs = {name: value for name, value in headers.items() if not name.startswith(OURS) and not worn(name)}
+    ours = _ours(headers, OURS)
+    delivery.headers = unpacked(theirs, ours)
+    restore(delivery, ours)
     if delivery.ticket is not None:
         delivery.origin = delivery.ticket.origin or origin
     return delivery
@@ -69,9 +69,7 @@ def due_delivery_of(received: DeliveredMessage, origin: str, token: object) -> D
 def held(item: Hold) -> tuple[bytes, Basic.Properties]:
     """A copy for the delay line: the publisher's bytes, fresh headers, and the ticket."""
     delivery, ticket = item.delivery, item.ticket
-    headers: dict[str, Any] = {
-        name: value for name, value in delivery.headers.items() if not name.startswith(OURS) and not _worn(name)
-    }
+    headers = packed(delivery, OURS, afresh=True)
     for name in ("route", "id", "due_at", "attempt", "first_seen", "gen", "reason", "origin", "event_due"):
         value = getattr(ticket, name)
         if value is not None:
@@ -102,7 +100,7 @@ def buried(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
         "message-id": delivery.message_id,
         "shape": item.shape.value,
     }
-    headers: dict[str, Any] = {name: value for name, value in delivery.headers.items() if not name.startswith(DLQ)}
+    headers = packed(delivery, DLQ, afresh=False)
     headers |= {DLQ + name: value for name, value in facts.items() if value is not None}
     further = delivery.properties
     headers |= {DLQ + name.replace("_", "-"): value for name, value in further.items() if name in ONCE_ONLY}
@@ -112,9 +110,10 @@ def buried(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
 def exhumed(received: DeliveredMessage, origin: str) -> Burial:
     """A dead letter read back. One that the broker brought here, after too many returns, says only that."""
     delivery = delivery_of(received, origin, None)
-    facts = {name.removeprefix(DLQ): value for name, value in delivery.headers.items() if name.startswith(DLQ)}
+    facts = _ours(delivery.headers, DLQ)
     own = COUNTERS | {name for name in delivery.headers if name.startswith(DLQ)}
-    delivery.headers = {name: value for name, value in delivery.headers.items() if name not in own}
+    delivery.headers = unpacked({name: value for name, value in delivery.headers.items() if name not in own}, facts)
+    restore(delivery, facts)
     delivery.message_id = _text(facts.get("message-id")) or None
     if facts:
         delivery.routing_key = _text(facts.get("routing-key"))
@@ -145,16 +144,35 @@ def slim(properties: Basic.Properties, room: int) -> list[str]:
     read back, or ours could be among those left out.
     """
     headers: dict[str, Any] = dict(properties.headers or {})
-    theirs = sorted((name for name in headers if not name.startswith(OURS)), key=lambda name: len(str(headers[name])))
+    prefix = DLQ if DLQ + "kind" in headers else OURS
+    pairs: list[Any] = list(headers.get(prefix + PAIRS) or ())
+    names = [name for name in headers if not name.startswith(prefix)]
+    droppable: list[str | int] = sorted(
+        [*names, *range(len(pairs))],
+        key=lambda place: len(str(headers[place] if isinstance(place, str) else pairs[place])),
+    )
+    if prefix + KEY in headers:
+        droppable.insert(0, prefix + KEY)  # of a Kafka record; it goes last, as it says which events belong in order
     dropped: list[str] = []
-    while theirs and (len(headers) > MOST_HEADERS or len(properties.marshal()) > room):
+    while droppable and _too_much(properties, len(pairs) - pairs.count(None), room):
         # Many small ones go by the half, so that this ends in a few rounds.
-        for _ in range(len(theirs) // 2 if len(theirs) > FEW else 1):
-            dropped.append(theirs.pop())
-            del headers[dropped[-1]]
+        for _ in range(len(droppable) // 2 if len(droppable) > FEW else 1):
+            place = droppable.pop()
+            if isinstance(place, str):
+                dropped.append(place)
+                del headers[place]
+            else:
+                dropped.append(pairs[place][0])
+                pairs[place] = None
+        if pairs:
+            headers[prefix + PAIRS] = [pair for pair in pairs if pair is not None]
         headers[DROPPED] = ", ".join(dropped)[:REASON_LIMIT]
         properties.headers = headers
     return dropped
+
+
+def _too_much(properties: Basic.Properties, pairs: int, room: int) -> bool:
+    return max(len(properties.headers or {}), pairs) > MOST_HEADERS or len(properties.marshal()) > room
 
 
 def _properties(
@@ -165,7 +183,7 @@ def _properties(
         headers=headers,
         content_type=delivery.content_type and clipped(delivery.content_type),
         message_id=uuid4().hex,
-        timestamp=None if delivery.timestamp is None else datetime.fromtimestamp(delivery.timestamp, tz=UTC),
+        timestamp=whole_seconds(delivery.timestamp),
         delivery_mode=PERSISTENT,
     )
     for name, value in (further or {}).items():
@@ -198,8 +216,9 @@ def _ticket(headers: Mapping[str, object]) -> Ticket | None:
         return None
 
 
-def _worn(name: str) -> bool:
-    return name in WORN or name.startswith(WORN_PREFIXES)
+def _ours(headers: Mapping[str, object], prefix: str) -> dict[str, object]:
+    """Headers of ours, without what their names begin with."""
+    return {name.removeprefix(prefix): value for name, value in headers.items() if name.startswith(prefix)}
 
 
 def _text(value: object) -> str:
