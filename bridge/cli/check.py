@@ -14,8 +14,9 @@ import orjson
 
 from bridge.app import App
 from bridge.cli.console import mark
+from bridge.cli.finding import Finding
 from bridge.cli.main import CONFIG, FAULT, OK
-from bridge.cli.reach import Finding, reach
+from bridge.cli.reach import reach
 from bridge.errors import ConfigError
 from bridge.settings.load import Loaded, load, secrets_of
 from bridge.settings.problems import Problems

@@ -4,58 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bridge.cli.console import Level
+from bridge.cli import reach_rabbitmq
+from bridge.cli.finding import Ask, Finding
 from bridge.errors import BridgeError, ConfigError, StoreUnavailable
-from bridge.rabbitmq.options import ConnectionSettings, SharedConnectionSettings
+from bridge.rabbitmq.options import SharedConnectionSettings
 from bridge.settings.tree import Route, Settings
-from bridge.sources import SourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from bridge.stores import StoreSettings
 from bridge.stores.filelock import FileLock
 from bridge.targets import HttpTarget, build_target
 
-if TYPE_CHECKING:
-    from bridge.rabbitmq.connection import Session
-
 LIMIT = 30.0  # seconds for each part
-
-
-@dataclass(slots=True, frozen=True)
-class Finding:
-    """What was found out about one part."""
-
-    part: str
-    level: Level
-    text: str
-    cure: str = ""
-
-
-Ask = Callable[[], Awaitable[list[Finding]]]
 
 
 async def reach(settings: Settings) -> list[Finding]:
     """Reach everything at the same time, within half a minute."""
     asked: list[tuple[str, Ask]] = [("store", partial(_store, settings.store))]
     for name, route in settings.routes.items():
-        asked += [(f"routes.{name}.{part}", ask) for part, ask in _parts(name, route)]
+        asked += [(f"routes.{name}.{part}", ask) for part, ask in _parts(settings, name, route)]
     found = await asyncio.gather(*(_within_limit(part, ask) for part, ask in asked))
     return [finding for findings in found for finding in findings]
 
 
-def _parts(name: str, route: Route) -> Iterator[tuple[str, Ask]]:
-    yield "source", partial(_source, name, route.source)
+def _parts(settings: Settings, name: str, route: Route) -> Iterator[tuple[str, Ask]]:
+    yield "source", _source(settings, name, route)
     for part in ("delay", "dead_letters"):
-        settings = getattr(route, part)
-        if isinstance(settings, SharedConnectionSettings) and settings.url is not None:
-            yield part, partial(_other_broker, settings.at(route.source, part), f"routes.{name}.{part}")
+        if (ask := _own(name, route, part)) is not None:
+            yield part, ask
     yield "target", partial(_target, name, route)
+
+
+def _source(settings: Settings, name: str, route: Route) -> Ask:
+    source, where = route.source, f"routes.{name}.source"
+    if isinstance(source, RabbitMQSourceSettings):
+        return partial(reach_rabbitmq.source, source, where)
+    if source.type == "kafka":
+        from bridge.cli import reach_kafka
+
+        return partial(reach_kafka.source, settings, name, source, where)
+    return _in_memory
+
+
+def _own(name: str, route: Route, part: str) -> Ask | None:
+    """What there is to ask about a part that holds events for us."""
+    settings, where = getattr(route, part), f"routes.{name}.{part}"
+    if isinstance(settings, SharedConnectionSettings):
+        if settings.url is None and route.source.type == settings.type:
+            return None  # at the source's broker, which is asked already
+        return partial(reach_rabbitmq.other_broker, settings.at(route.source, where), where)
+    if settings.type == "kafka":
+        from bridge.cli import reach_kafka
+
+        return partial(getattr(reach_kafka, part), name, route, settings, where)
+    return None
+
+
+async def _in_memory() -> list[Finding]:
+    return [Finding("source", "ok", "in memory")]
 
 
 async def _within_limit(part: str, ask: Ask) -> list[Finding]:
@@ -102,39 +111,3 @@ def _file(path: Path) -> Finding:
         return Finding("store", "warning", f"{path} is in use", "Fine if that is the bridge that these settings are of")
     lock.release()
     return Finding("store", "ok", f"{path} is there and free")
-
-
-async def _source(name: str, source: SourceSettings) -> list[Finding]:
-    if not isinstance(source, RabbitMQSourceSettings):
-        return [Finding("source", "ok", "in memory")]
-    from bridge.rabbitmq import preflight
-
-    where = f"routes.{name}.source"
-    async with _session(source, where) as session:
-        declared = source.topology == "declare"
-        found = [
-            preflight.of_broker(session),
-            *await preflight.of_queue(session, source.queue, declared=declared, where=where),
-        ]
-    return [Finding("source", each.level, each.text, each.cure) for each in found]
-
-
-async def _other_broker(connection: ConnectionSettings, where: str) -> list[Finding]:
-    from bridge.rabbitmq import preflight
-
-    async with _session(connection, where) as session:
-        found = preflight.of_broker(session)
-    return [Finding(where, found.level, found.text, found.cure)]
-
-
-@asynccontextmanager
-async def _session(settings: ConnectionSettings, where: str) -> AsyncIterator[Session]:
-    from bridge.rabbitmq.connection import connect
-
-    session = await connect(
-        settings.url, name="event-bridge check", where=where, heartbeat=settings.heartbeat, ca_file=settings.ca_file
-    )
-    try:
-        yield session
-    finally:
-        await session.close()
