@@ -9,11 +9,13 @@ else uses, on ports of its own, on 127.0.0.1 only. All calls block, so code in a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from devtools import kafka_security
 from devtools.kafka_local import LocalKafkaNode
-from devtools.kafka_node import KafkaNode
+from devtools.kafka_node import KafkaNode, Plan
 
-__all__ = ["NEWEST", "VERSIONS", "KafkaNode", "private_node"]
+__all__ = ["NEWEST", "VERSIONS", "KafkaNode", "private_node", "secured_node"]
 
 VERSIONS = ("3.9", "4.1")
 """What the suite runs on: the last one of the oldest series that we support and a current one."""
@@ -30,4 +32,17 @@ def private_node(version: str, settings: Mapping[str, str] | None = None) -> Kaf
     {"auto.create.topics.enable": "false"}. Raises MissingError, with what to install, where there is no way to run this
     version.
     """
-    return LocalKafkaNode(version, settings or {})
+    return _node(Plan(version, settings or {}))
+
+
+def secured_node(version: str, certificates: Path, settings: Mapping[str, str] | None = None) -> KafkaNode:
+    """
+    Return the same with four listeners, users and rights, as `devtools.kafka_security` says.
+
+    `certificates` is a folder with ca.pem and server.pem, the latter with its private key.
+    """
+    return _node(kafka_security.plan(version, certificates, settings or {}))
+
+
+def _node(plan: Plan) -> KafkaNode:
+    return LocalKafkaNode(plan)

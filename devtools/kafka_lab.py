@@ -12,7 +12,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
 LIMIT = 20.0
@@ -53,20 +53,13 @@ class Lab:
     async def _within(self, call: Awaitable[Any]) -> Any:
         return await asyncio.wait_for(call, LIMIT)
 
-    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
-        deadline = time.monotonic() + LIMIT
-        while not await condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: not within {LIMIT} s")
-            await asyncio.sleep(0.02)
-
     async def create_topic(
         self, name: str, partitions: int = 1, configs: Mapping[str, str] | None = None, *, replication: int = 1
     ) -> str:
         """Create a topic, wait until its partitions can be used, and return its name."""
         topic = NewTopic(name, partitions, replication, topic_configs=dict(configs or {}))
         self._check(await self._within(self._admin.create_topics([topic])))
-        await self._until(lambda: self._has(name, partitions), f"{name} has {partitions} partitions")
+        await self.until(lambda: self._has(name, partitions), f"{name} has {partitions} partitions")
         return name
 
     async def delete_topic(self, *names: str) -> None:
@@ -76,7 +69,7 @@ class Lab:
         async def gone() -> bool:
             return not set(names) & set(await self.topics())
 
-        await self._until(gone, f"{names} are deleted")
+        await self.until(gone, f"{names} are deleted")
 
     async def topics(self) -> list[str]:
         """Return the names of all topics but Kafka's own."""
@@ -86,14 +79,14 @@ class Lab:
     async def add_partitions(self, topic: str, total: int) -> None:
         """Let a topic have that many partitions, and wait until they can be used."""
         await self._within(self._admin.create_partitions({topic: NewPartitions(total)}))
-        await self._until(lambda: self._has(topic, total), f"{topic} has {total} partitions")
+        await self.until(lambda: self._has(topic, total), f"{topic} has {total} partitions")
 
     async def partitions(self, topic: str) -> list[TopicPartition]:
         """Return the partitions of a topic, in order. Raises KafkaError where there is no such topic."""
-        (found,) = await self._within(self._admin.describe_topics([topic]))
-        if found["error_code"]:
-            raise for_code(found["error_code"])(topic)
-        return [TopicPartition(topic, number) for number in sorted(part["partition"] for part in found["partitions"])]
+        numbers = [part["partition"] for part in await self._described(topic)]
+        if not numbers:
+            raise UnknownTopicOrPartitionError(topic)
+        return [TopicPartition(topic, number) for number in sorted(numbers)]
 
     async def configs(self, topic: str) -> dict[str, str | None]:
         """Return all settings of a topic, those that nobody set too."""
@@ -194,15 +187,31 @@ class Lab:
         for name in names:
             coordinator = await self._within(self._admin.find_coordinator(name))
             request = DeleteGroupsRequest([name])
-            answer = await self._within(self._admin._send_request(request, coordinator))  # noqa: SLF001  has no method
+            answer = await self.ask(request, coordinator)
             for _, code in answer.results:
                 if code:
                     raise for_code(code)(name)
 
+    async def ask(self, request: Any, node: int | None = None) -> Any:
+        """Send a request that the admin client has no method for, by default to any broker, and return the answer."""
+        return await self._within(self._admin._send_request(request, node))  # noqa: SLF001  there is no other way
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Look every 20 ms until it is so. Raises TimeoutError, naming `what`."""
+        deadline = time.monotonic() + LIMIT
+        while not await condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: not within {LIMIT} s")
+            await asyncio.sleep(0.02)
+
     async def _has(self, topic: str, partitions: int) -> bool:
-        (found,) = await self._within(self._admin.describe_topics([topic]))
-        usable = [part for part in found["partitions"] if part["error_code"] == 0 and part["leader"] >= 0]
+        usable = [part for part in await self._described(topic) if part["error_code"] == 0 and part["leader"] >= 0]
         return len(usable) == partitions
+
+    async def _described(self, topic: str) -> list[dict[str, int]]:
+        """Return what is known of each partition. All topics are asked for: asking for an absent one may create it."""
+        found = await self._within(self._admin.describe_topics())
+        return [part for each in found if each["topic"] == topic for part in each["partitions"]]
 
     def _check(self, answer: Any) -> None:
         """Raise what the admin client keeps silent about: the errors by topic."""

@@ -6,11 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from devtools.kafka_jars import jars, java
-from devtools.kafka_node import QUICK, KafkaNode
+from devtools.kafka_node import SCRAM, KafkaNode, Plan
 from devtools.node import STOP_LIMIT
 from devtools.processes import CommandError, end, launch, run
 from devtools.scratch import folder, free_port
@@ -27,14 +26,14 @@ LOGGING = ("defaultLogLevel=info", "showDateTime=true", "dateTimeFormat=HH:mm:ss
 class LocalKafkaNode(KafkaNode):
     """A node with a folder of its own; nothing else of this machine is written to."""
 
-    def __init__(self, version: str, settings: Mapping[str, str], *, heap: str = "384m") -> None:
-        super().__init__(version, free_port())
+    def __init__(self, plan: Plan, *, heap: str = "384m") -> None:
+        super().__init__(plan)
         options = [f"-Dorg.slf4j.simpleLogger.{option}" for option in LOGGING]
-        self._java = [java(), f"-Xmx{heap}", *JVM, *options, "-cp", f"{jars(version)}/*"]
-        self._folder = folder(f"kafka-{version}")
+        self._java = [java(), f"-Xmx{heap}", *JVM, *options, "-cp", f"{jars(plan.version)}/*"]
+        self._folder = folder(f"kafka-{plan.version}")
         self._settings = self._folder / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
-        self._write_settings(settings)
+        self._write_settings()
 
     def __repr__(self) -> str:
         return f"<Kafka {self.version} on port {self.port}, log {self.logs}>"
@@ -89,26 +88,21 @@ class LocalKafkaNode(KafkaNode):
         return self._folder / "data"
 
     def _format(self) -> None:
-        command = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings)]
+        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings)]
+        for user, password in self._plan.scram.items():
+            for mechanism in SCRAM:
+                command += ["--add-scram", f"{mechanism}=[name={user},password={password}]"]
         try:
-            run([*self._java, *command], env=self._environment())
+            run(command, env=self._environment())
         except CommandError:
             shutil.rmtree(self._data, ignore_errors=True)
             raise
 
-    def _write_settings(self, settings: Mapping[str, str]) -> None:
-        controller = free_port()
-        own = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": str(self._data),
-        }
-        lines = (f"{name}={value}\n" for name, value in (own | QUICK | dict(settings)).items())
-        self._settings.write_text("".join(lines))
+    def _write_settings(self) -> None:
+        controller = f"127.0.0.1:{free_port()}"
+        settings = self._plan.properties(self._addresses, self._addresses, controller, str(self._data))
+        lines = (f"{name}={value}".replace("\\", r"\\").replace("\n", r"\n") for name, value in settings.items())
+        self._settings.write_text("\n".join(lines))
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": str(self._folder)}

@@ -5,8 +5,16 @@ from __future__ import annotations
 import socket
 import struct
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from devtools.node import Node
+from devtools.scratch import free_port
+
+PLAIN = "PLAINTEXT"
+"""The listener, and the protocol, without TLS and without users. Every node has it."""
+
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 QUICK: dict[str, str] = {
     "offsets.topic.replication.factor": "1",
@@ -40,13 +48,61 @@ ANSWER = struct.Struct("!iii")
 """Its beginning: the length, the number of the request, and how many brokers there are."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a node is to be, however it is run."""
+
+    version: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The broker's own (server.properties); they win over ours."""
+    protocols: tuple[str, ...] = (PLAIN,)
+    """A listener each, under the same name."""
+    scram: Mapping[str, str] = field(default_factory=dict)
+    """Passwords of the users that SCRAM knows."""
+
+    def properties(
+        self, listeners: Mapping[str, str], advertised: Mapping[str, str], controller: str, data: str
+    ) -> dict[str, str]:
+        """Return the broker's settings, given the host:port of each listener and the folder of its data."""
+        protocols = {name: name for name in self.protocols} | {"CONTROLLER": PLAIN}
+        own = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": _joined({**listeners, "CONTROLLER": controller}, "://"),
+            "advertised.listeners": _joined(advertised, "://"),
+            "listener.security.protocol.map": _joined(protocols, ":"),
+            "inter.broker.listener.name": PLAIN,
+            "log.dirs": data,
+        }
+        return {**own, **QUICK, **self.settings}
+
+
+def _joined(pairs: Mapping[str, str], between: str) -> str:
+    return ",".join(f"{name}{between}{value}" for name, value in pairs.items())
+
+
 class KafkaNode(Node):
     """A broker that is its own controller (KRaft), on ports of its own."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._ports = {protocol: free_port() for protocol in plan.protocols}
+        super().__init__(plan.version, self._ports[PLAIN])
+        self._plan = plan
 
     @property
     def bootstrap(self) -> str:
         """Where clients begin, without TLS or a user: "127.0.0.1:port"."""
-        return f"127.0.0.1:{self.port}"
+        return self.address(PLAIN)
+
+    def address(self, protocol: str) -> str:
+        """Return where clients begin that use one of the plan's protocols, for instance "SASL_SSL"."""
+        return f"127.0.0.1:{self._ports[protocol]}"
+
+    @property
+    def _addresses(self) -> dict[str, str]:
+        return {protocol: self.address(protocol) for protocol in self._ports}
 
     @abstractmethod
     def freeze(self) -> None:

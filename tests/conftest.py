@@ -15,6 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -34,6 +35,8 @@ settings.load_profile("shared")
 
 KAFKA = {"kafka_version", "newest_kafka_version"}
 """One of these is among the fixtures of every test that needs a Kafka."""
+
+CERTIFICATES = Path(__file__).parent / "fakes" / "tls"
 
 N = TypeVar("N", bound=node.Node)
 
@@ -159,6 +162,19 @@ def fresh_newest_kafka(_kafkas: Nodes[KafkaNode], newest_kafka_version: str) -> 
     found = _kafkas.get(newest_kafka_version, "fresh")
     yield found
     _put_right(found)
+
+
+@pytest.fixture(scope="session")
+def _secured_kafkas() -> Iterator[Nodes[KafkaNode]]:
+    nodes = Nodes(partial(kafkas.secured_node, certificates=CERTIFICATES))
+    yield nodes
+    nodes.close()
+
+
+@pytest.fixture
+def secured_kafka(_secured_kafkas: Nodes[KafkaNode], kafka_version: str) -> KafkaNode:
+    """A running node with TLS, users and rights (devtools.kafka_security) that other tests use too."""
+    return _secured_kafkas.get(kafka_version, "shared")
 
 
 def _put_right(kafka: KafkaNode) -> None:
