@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers.job import KEY, LINGER, Job, arguments_of
+from bench.places import Place
 
 HAND_WRITTEN = "hand-written"
 
@@ -24,26 +25,21 @@ def bridge_command(settings: Mapping[str, Any], folder: Path) -> list[str]:
     return [str(Path(sys.executable).with_name("event-bridge")), "run", "--config", str(config)]
 
 
-def bridge(job: Job, folder: Path) -> list[str]:
-    """As shipped: nothing is set but where events come from and where they go."""
-    return _bridge(job, folder, {})
+def bridge(place: Place, limits: Mapping[str, float]) -> Start:
+    """As shipped: nothing is set but where events come from and where they go, and these limits."""
 
+    def start(job: Job, folder: Path) -> list[str]:
+        origin = job.target.removesuffix(path_of(arrays=job.arrays))
+        target = {"type": "inngest"} if job.arrays else {"type": "trigger", "version": "v1"}
+        settings = {
+            "source": place.source(),
+            "target": {**target, "url": origin, "key": KEY},
+            "limits": dict(limits),
+            "admin": {"enabled": False},
+        }
+        return bridge_command(settings, folder)
 
-def lingering_bridge(job: Job, folder: Path) -> list[str]:
-    """With batches that may take as long to fill as those of the peers."""
-    return _bridge(job, folder, {"linger": LINGER})
-
-
-def _bridge(job: Job, folder: Path, limits: Mapping[str, float]) -> list[str]:
-    origin = job.target.removesuffix(path_of(arrays=job.arrays))
-    target = {"type": "inngest"} if job.arrays else {"type": "trigger", "version": "v1"}
-    settings = {
-        "source": {"type": "rabbitmq", "url": job.url, "queue": job.queue},
-        "target": {**target, "url": origin, "key": KEY},
-        "limits": dict(limits),
-        "admin": {"enabled": False},
-    }
-    return bridge_command(settings, folder)
+    return start
 
 
 def path_of(*, arrays: bool) -> str:
@@ -54,7 +50,12 @@ def peer(module: str) -> Start:
     return lambda job, _: [sys.executable, "-m", f"bench.peers.{module}", *arguments_of(job)]
 
 
-def contestants(*, arrays: bool) -> dict[str, Start]:
-    """All who take part, by name. Where events share a request, the bridge takes part with and without a linger."""
-    further: dict[str, Start] = {"bridge, 10 ms": lingering_bridge} if arrays else {}
-    return {"bridge": bridge, **further, HAND_WRITTEN: peer("handwritten"), "FastStream": peer("framework")}
+def contestants(place: Place, *, arrays: bool) -> dict[str, Start]:
+    """
+    All who take part, by name. Where events share a request, the bridge takes part with and without a linger, in which
+    batches may take as long to fill as those of the peers.
+    """
+    further = {"bridge, 10 ms": bridge(place, {"linger": LINGER})} if arrays else {}
+    framework = {"FastStream": peer("framework")} if place.broker == "rabbitmq" else {}
+    by_hand = peer(f"handwritten_{place.broker}")
+    return {"bridge": bridge(place, {}), **further, HAND_WRITTEN: by_hand, **framework}

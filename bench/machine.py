@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("aio-pika", "aiormq", "aiohttp", "faststream", "orjson")
+PACKAGES = ("aio-pika", "aiormq", "aiokafka", "aiohttp", "faststream", "orjson")
 ROOT = Path(__file__).resolve().parents[1]
 
 

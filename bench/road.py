@@ -1,7 +1,7 @@
 """
-What the road costs: CPU time of the forwarding process, from RabbitMQ to a POST an event, and to arrays.
+What the road costs: CPU time of the forwarding process, from a broker to a POST an event, and to arrays.
 
-    ./dev bench road [--events 20000] [--rounds 3] [--broker 3.10] [--only TEXT]
+    ./dev bench road [--broker kafka] [--version 4.1] [--events 20000] [--rounds 3] [--only TEXT]
 
 All contestants take the same events off the same broker and bring them to the same sink, in turn, several rounds. What
 is measured lies between two marks, the thousandth event and the thousandth from the end, so that everyone is in full
@@ -12,9 +12,9 @@ the median of the rounds are shown, and their ratios to the consumer written by 
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench import events, machine
@@ -22,40 +22,20 @@ from bench.contestants import HAND_WRITTEN, Start, contestants, path_of
 from bench.figures import Run, run_of, table
 from bench.measuring import SinkProcess, complaints, program, running_sink
 from bench.peers.job import Job
+from bench.places import Lane, Place, Queue, Topic
+from devtools import kafka, rabbitmq
 from devtools.processes import wait_until
-from devtools.rabbitmq import VERSIONS, Node, private_node
 from devtools.scratch import folder
 
-QUEUE = "bench"
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One kind of road."""
-
-    title: str
-    kind: str  # of queue
-    arrays: bool
-
-    @property
-    def event(self) -> Callable[[int], bytes]:
-        return events.inngest_event if self.arrays else events.trigger_event
-
-
-LANES = (
-    Lane("quorum queue -> one POST an event (Trigger.dev v1)", "quorum", arrays=False),
-    Lane("classic queue -> one POST an event (Trigger.dev v1)", "classic", arrays=False),
-    Lane("quorum queue -> arrays (Inngest)", "quorum", arrays=True),
-    Lane("classic queue -> arrays (Inngest)", "classic", arrays=True),
-)
+VERSIONS = {"rabbitmq": rabbitmq.VERSIONS[0], "kafka": kafka.NEWEST}
+"""Of each broker that which is measured unless another is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A broker's virtual host, a sink, and how many events: so many to measure, and some before and behind them."""
+    """A place at a broker, a sink, and how many events: so many to measure, and some before and behind them."""
 
-    node: Node
-    vhost: str
+    place: Place
     sink: SinkProcess
     events: int
     margin: int
@@ -66,31 +46,24 @@ class Course:
 
     def measure(self, lane: Lane, start: Start) -> Run:
         """Let one contestant do one lane. Raises when an event is missing or was not settled."""
-        url = self.node.url_of(self.vhost)
-        asyncio.run(self._fill(url, lane))
-        job = Job(url, QUEUE, self.sink.url + path_of(arrays=lane.arrays), lane.arrays)
-        place = folder("bench-road")
-        command = start(job, place)
+        place = self.place
+        place.fill(lane.kind, [lane.event(number) for number in range(self.total)])
+        job = Job(place.address, place.name, self.sink.url + path_of(arrays=lane.arrays), lane.arrays)
+        home = folder("bench-road")
+        command = start(job, home)
         self.sink.watch(0, [])
-        with program(command, place / "log") as child:
+        with program(command, home / "log") as child:
             # It needs far longer to connect than this takes.
             self.sink.watch(child.pid, [self.margin, self.margin + self.events])
             self.sink.wait_for(self.total, child)
-            wait_until(self._settled, within=30, what=f"every delivery of {self.total} events is settled")
-        if found := complaints(place / "log"):
+            wait_until(place.settled, within=30, what=f"every delivery of {self.total} events is settled")
+        if found := complaints(home / "log"):
             print(f"{len(found)} complaints, such as {found[-1][:300]}")
-        asyncio.run(events.delete(url, QUEUE))
+        place.clear()
         report = self.sink.report()
         if report["distinct"] != self.total:
             raise AssertionError(f"{report['distinct']} of {self.total} events came: {' '.join(command)}")
         return run_of(report)
-
-    async def _fill(self, url: str, lane: Lane) -> None:
-        await events.declare(url, QUEUE, lane.kind)
-        await events.fill(url, QUEUE, [lane.event(number) for number in range(self.total)])
-
-    def _settled(self) -> bool:
-        return self.node.depths(self.vhost)[QUEUE] == (0, 0)
 
 
 Results = Mapping[Lane, Mapping[str, list[Run]]]
@@ -101,7 +74,7 @@ def race(course: Course, lanes: Sequence[Lane], rounds: int, names: Sequence[str
     results: dict[Lane, dict[str, list[Run]]] = {lane: defaultdict(list) for lane in lanes}
     for number in range(rounds):
         for lane in lanes:
-            for name, start in contestants(arrays=lane.arrays).items():
+            for name, start in contestants(course.place, arrays=lane.arrays).items():
                 if names and name not in names:
                     continue
                 run = course.measure(lane, start)
@@ -110,18 +83,31 @@ def race(course: Course, lanes: Sequence[Lane], rounds: int, names: Sequence[str
     return results
 
 
+@contextmanager
+def private_place(broker: str, version: str) -> Iterator[Place]:
+    """A place at a broker that nobody else uses."""
+    if broker == "kafka":
+        with kafka.private_node(version) as brokers:
+            yield Topic(brokers.bootstrap)
+    else:
+        with rabbitmq.private_node(version) as node:
+            yield Queue(node)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=20_000, help="events measured in each run")
     parser.add_argument("--margin", type=int, default=1_000, help="events before and behind them")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant on each lane")
-    parser.add_argument("--broker", choices=VERSIONS, default=VERSIONS[0], help="version of RabbitMQ")
+    parser.add_argument("--broker", choices=tuple(VERSIONS), default="rabbitmq")
+    parser.add_argument("--version", help="of the broker")
     parser.add_argument("--only", default="", help="only lanes with this in their title, such as `quorum` or `arrays`")
     chosen = parser.parse_args()
-    lanes = [lane for lane in LANES if chosen.only in lane.title]
-    print(machine.facts(f"RabbitMQ {chosen.broker}"), flush=True)
-    with private_node(chosen.broker) as node, running_sink() as sink:
-        course = Course(node, "/", sink, chosen.events, chosen.margin)
+    version = chosen.version or VERSIONS[chosen.broker]
+    print(machine.facts(f"{chosen.broker} {version}"), flush=True)
+    with private_place(chosen.broker, version) as place, running_sink() as sink:
+        lanes = [lane for lane in place.lanes if chosen.only in lane.title]
+        course = Course(place, sink, chosen.events, chosen.margin)
         results = race(course, lanes, chosen.rounds)
     print(
         f"\n{chosen.rounds} rounds of {chosen.events:,} events of {events.SIZE} bytes. CPU us an event: best, median, "

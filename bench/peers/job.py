@@ -14,6 +14,7 @@ CONCURRENCY = 64
 BATCH = 100
 LINGER = 0.01  # seconds to wait for a batch to fill
 KEY = "tr_dev_bench"
+GROUP = "bench"  # of those who consume from Kafka
 HEADERS = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
 OK = range(200, 300)
 
@@ -23,8 +24,8 @@ Post = Callable[[bytes], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    url: str  # of the broker
-    queue: str
+    url: str  # of the broker, or where its brokers are
+    queue: str  # or topic
     target: str
     arrays: bool
 
