@@ -1,16 +1,17 @@
-"""RabbitMQ nodes in containers, where a Docker engine of this machine answers."""
+"""Brokers in containers, where a Docker engine of this machine answers."""
 
 from __future__ import annotations
 
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from devtools.node import STOP_LIMIT
+from devtools.node import STOP_LIMIT, Node
 from devtools.processes import CommandError
-from devtools.rabbitmq_node import MEMORY_LIMIT_BYTES, RabbitMQNode
-from devtools.scratch import folder, free_port
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 
 def engine_answers() -> bool:
@@ -28,24 +29,22 @@ def engine_answers() -> bool:
             return False
 
 
-class ContainerNode(RabbitMQNode):
-    """A node from the official image; its data live in the container, so they survive stop, kill and start."""
+def frame(image: str) -> DockerContainer:
+    """Return a container of an image, not created yet, for a `ContainedNode` to fill in."""
+    from testcontainers.core.container import DockerContainer
 
-    def __init__(self, version: str) -> None:
-        from testcontainers.core.container import DockerContainer
+    return DockerContainer(image)
 
-        super().__init__(version, free_port())
-        self._folder = folder(f"rabbitmq-{version}")
-        self._frame = DockerContainer(f"rabbitmq:{version}")
-        self._frame.with_env("RABBITMQ_NODENAME", "bridge@localhost")
-        limits = f"-rabbit vm_memory_high_watermark {{absolute,{MEMORY_LIMIT_BYTES}}} disk_free_limit 50000000"
-        self._frame.with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", limits)
-        # The library's own `with_bind_ports` opens the port to the network; Docker itself takes an address too.
-        self._frame.ports["5672/tcp"] = ("127.0.0.1", self.port)  # type: ignore[assignment]
-        self._created = False
+
+class ContainedNode(Node):
+    """The life of a node in a container; its data live in there, so they survive stop, kill and start."""
+
+    _frame: DockerContainer
+    _folder: Path
+    _created = False
 
     def __repr__(self) -> str:
-        return f"<RabbitMQ {self.version} in a container, on port {self.port}>"
+        return f"<{self._frame.image} in a container, on port {self.port}>"
 
     @property
     def logs(self) -> Path:
@@ -55,10 +54,14 @@ class ContainerNode(RabbitMQNode):
 
     @property
     def running(self) -> bool:
+        return self._status in {"running", "paused"}
+
+    @property
+    def _status(self) -> str:
         if not self._created:
-            return False
+            return "absent"
         self._container.reload()
-        return bool(self._container.status == "running")
+        return str(self._container.status)
 
     @property
     def _container(self) -> Any:  # docker-py carries no types
@@ -87,15 +90,16 @@ class ContainerNode(RabbitMQNode):
         self._frame.stop()
         self._created = False
 
-    def ctl(self, *arguments: str) -> str:
-        code, output = self._container.exec_run(["rabbitmqctl", "--quiet", *arguments])
-        if code:
-            raise CommandError(f"exit code {code} of rabbitmqctl {' '.join(arguments)}\n{output.decode()}")
-        return str(output.decode())
+    def _publish(self, inside: int, outside: int) -> None:
+        # The library's own `with_bind_ports` opens the port to the network; Docker itself takes an address too.
+        self._frame.ports[f"{inside}/tcp"] = ("127.0.0.1", outside)  # type: ignore[assignment]
 
-    def _evaluate(self, code: str) -> str:
-        # What the code prints comes first, then its value, which is that of io:format.
-        return self.ctl("eval", code).rstrip().removesuffix("ok")
+    def _run(self, *command: str) -> str:
+        """Run a program in there and return its output. Raises CommandError when it fails."""
+        code, output = self._container.exec_run(list(command))
+        if code:
+            raise CommandError(f"exit code {code} of {' '.join(command)}\n{output.decode()}")
+        return str(output.decode())
 
     def _last_words(self) -> str:
         return self.logs.read_text(errors="replace")[-3000:]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from devtools import kafka_security
+from devtools import containers, kafka_security
+from devtools.kafka_container import ContainedKafkaNode
 from devtools.kafka_local import LocalKafkaNode
 from devtools.kafka_node import KafkaNode, Plan
 
@@ -45,4 +46,4 @@ def secured_node(version: str, certificates: Path, settings: Mapping[str, str] |
 
 
 def _node(plan: Plan) -> KafkaNode:
-    return LocalKafkaNode(plan)
+    return ContainedKafkaNode(plan) if containers.engine_answers() else LocalKafkaNode(plan)

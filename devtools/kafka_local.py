@@ -9,16 +9,10 @@ import subprocess
 from pathlib import Path
 
 from devtools.kafka_jars import jars, java
-from devtools.kafka_node import SCRAM, KafkaNode, Plan
+from devtools.kafka_node import CLUSTER_ID, JVM, SCRAM, KafkaNode, Plan, escaped
 from devtools.node import STOP_LIMIT
 from devtools.processes import CommandError, end, launch, run
 from devtools.scratch import folder, free_port
-
-CLUSTER_ID = "bridgebridgebridgebridg"[:22]
-"""16 bytes in base64; nodes share nothing, so they may have the same."""
-
-JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true")
-"""A quick start and little memory, at the price of half the speed that a long-lived broker gets to."""
 
 LOGGING = ("defaultLogLevel=info", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS", "showShortLogName=true")
 
@@ -101,8 +95,7 @@ class LocalKafkaNode(KafkaNode):
     def _write_settings(self) -> None:
         controller = f"127.0.0.1:{free_port()}"
         settings = self._plan.properties(self._addresses, self._addresses, controller, str(self._data))
-        lines = (f"{name}={value}".replace("\\", r"\\").replace("\n", r"\n") for name, value in settings.items())
-        self._settings.write_text("\n".join(lines))
+        self._settings.write_text("".join(f"{name}={escaped(value)}\n" for name, value in settings.items()))
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": str(self._folder)}

@@ -14,6 +14,12 @@ from devtools.scratch import free_port
 PLAIN = "PLAINTEXT"
 """The listener, and the protocol, without TLS and without users. Every node has it."""
 
+CLUSTER_ID = "bridgebridgebridgebrid"
+"""16 bytes in base64; nodes share nothing, so they may have the same."""
+
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+"""A quick start and little memory, at the price of some of the speed that a long-lived broker gets to."""
+
 SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 QUICK: dict[str, str] = {
@@ -81,6 +87,11 @@ class Plan:
 
 def _joined(pairs: Mapping[str, str], between: str) -> str:
     return ",".join(f"{name}{between}{value}" for name, value in pairs.items())
+
+
+def escaped(value: str) -> str:
+    """Return a value as a file of properties has it (java.util.Properties)."""
+    return value.replace("\\", r"\\").replace("\n", r"\n")
 
 
 class KafkaNode(Node):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from devtools import containers, debian
 from devtools.local_node import LocalNode
+from devtools.rabbitmq_container import ContainedRabbitMQNode
 from devtools.rabbitmq_node import RabbitMQNode as Node
 
 __all__ = ["VERSIONS", "Node", "private_node"]
@@ -25,5 +26,5 @@ def private_node(version: str) -> Node:
     Raises MissingError, with what to install, where there is no way to run this version.
     """
     if containers.engine_answers():
-        return containers.ContainerNode(version)
+        return ContainedRabbitMQNode(version)
     return LocalNode(version, debian.rabbitmq_root(version))
