@@ -124,7 +124,7 @@ async def of_group(admin: Any, group: str, *, local_store: bool, where: str) -> 
     """Whether this user may consume in the group, and who else does."""
     seen = await rights.of_group(admin, group, where=where)
     if seen is None:
-        return [Finding("ok", f"the group {group} will be the first of this cluster")]
+        return [Finding("ok", f"the group {group} is not there yet")]
     if seen.hidden:
         text = f"the group {group} is not for this user"
         return [Finding("error", text, f"Give this user {acl(Right.READ, 'group', group)}")]

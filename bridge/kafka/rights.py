@@ -163,7 +163,8 @@ async def of_topics(admin: Any, names: Sequence[str] | None, *, where: str) -> S
 
 async def of_group(admin: Any, group: str, *, where: str) -> SeenGroup | None:
     """
-    Look at a group. None where the cluster has never had any: even asking would then create the topic of all groups.
+    Look at a group. None where the cluster has never had any: a look would then create the topic that all groups share,
+    unless this user may not even see whether there is one.
 
     Raises Disconnected or ConfigError.
     """
@@ -175,6 +176,8 @@ async def of_group(admin: Any, group: str, *, where: str) -> SeenGroup | None:
             coordinator = await admin.find_coordinator(group)
         except errors.GroupAuthorizationFailedError:
             return SeenGroup(True, 0, frozenset())
+        except errors.GroupCoordinatorNotAvailableError:
+            return None
         answer = await admin._send_request(_Group(group), coordinator)  # noqa: SLF001  as above
         ((code, _, _, _, _, members, bits),) = answer.groups
         if code == errors.GroupAuthorizationFailedError.errno:
