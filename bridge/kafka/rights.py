@@ -163,9 +163,9 @@ async def of_topics(admin: Any, names: Sequence[str] | None, *, where: str) -> S
 
 async def of_group(admin: Any, group: str, *, where: str) -> SeenGroup | None:
     """
-    Look at a group. None where the cluster has never had any: a look would then create the topic that all groups share,
-    unless this user may not even see whether there is one.
+    Look at a group; None where the cluster has never had any.
 
+    To look would then create the topic that all groups share; who may not see whether there is one does so all the same.
     Raises Disconnected or ConfigError.
     """
     offsets = (await of_topics(admin, [OFFSETS_TOPIC], where=where)).topics[OFFSETS_TOPIC]
