@@ -119,6 +119,10 @@ async def look(admin: Any, names: Sequence[str], *, where: str) -> dict[str, Fou
                 raise ConfigError(
                     where, f"looking at topic {name} is forbidden", f"Give this user {_acl('Describe', name)}"
                 )
+            if code == errors.InvalidTopicError.errno:
+                raise ConfigError(
+                    where, f"{name!r} is no topic's name", "Use letters, digits, dots, - and _, up to 249"
+                )
             if code != errors.LeaderNotAvailableError.errno:
                 _raise_for(code, f"topic {name}")
             led = sum(leader >= 0 for _, _, leader, *_ in partitions)
