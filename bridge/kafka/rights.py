@@ -165,7 +165,7 @@ async def of_group(admin: Any, group: str, *, where: str) -> SeenGroup | None:
     """
     Look at a group; None where the cluster has never had any.
 
-    To look would then create the topic that all groups share; who may not see whether there is one does so all the same.
+    A look would then create the topic that all groups share. Who may not see whether it is there does so all the same.
     Raises Disconnected or ConfigError.
     """
     offsets = (await of_topics(admin, [OFFSETS_TOPIC], where=where)).topics[OFFSETS_TOPIC]
