@@ -87,7 +87,8 @@ class Pipeline:
         """
         Receive until `stop` is set, then drain for at most `limits.drain` seconds.
 
-        Returns when every delivery is settled or given back. Raises what a receiving loop or a batch died of.
+        Returns when every delivery is settled or given back; where order matters, closing the sources is what gives
+        back. Raises what a receiving loop or a batch died of.
         """
         self._failed = asyncio.get_running_loop().create_future()
         loops = [asyncio.create_task(self._receive(stage), name=f"receive-{stage.value}") for stage in self._sources]
@@ -265,8 +266,9 @@ class Pipeline:
 
     async def _drain(self, loops: Sequence[asyncio.Task[None]], seconds: float) -> None:
         """Take in no more, let batches finish, give back what does not finish within so many seconds."""
-        for source in self._sources.values():
-            source.stop()
+        for source, loop in zip(self._sources.values(), loops, strict=True):
+            # Where order matters nobody else gets what is behind, before what is in front is safe or given back too.
+            source.stop() if self._ordering is None else loop.cancel()
         self._intake.stop()
         self._parts.gate.stop()
         self._room.set()

@@ -29,7 +29,8 @@ class Settling:
     """
     Makes endings real. `ttl` (of marks) and `max_hold` (how long to wait for the store) are seconds.
 
-    `closed` is told of what has become real, where the order of events matters.
+    Where the order of events matters, `closed` is told of what has become real, and nothing is returned by hand: what a
+    broker takes back all at once, when its session ends, it hands out again in the old order.
     """
 
     sources: Mapping[Stage, Source]
@@ -150,8 +151,9 @@ class Settling:
             if not batch:
                 continue
             verdicts = [Verdict.RETURN if carrier.returned else Verdict.SETTLE for carrier in batch]
+            told = [pair for pair in zip(batch, verdicts, strict=True) if self.closed is None or not pair[0].returned]
             try:
-                await source.settle([carrier.delivery for carrier in batch], verdicts)
+                await source.settle([carrier.delivery for carrier, _ in told], [verdict for _, verdict in told])
             except Disconnected as lost:
                 # The broker has them back already, and will deliver them again.
                 self.tally.forgotten += len(batch)

@@ -126,15 +126,17 @@ async def test_first_acceptances_of_a_key_are_in_order_and_none_is_lost(
     assert fresh_broker.depths()[QUEUE] == (0, 0)
 
 
-async def test_the_order_outlives_a_process_that_dies(fresh_broker: Node) -> None:
+@pytest.mark.parametrize("dies", [True, False], ids=["that dies", "that is stopped"])
+async def test_the_order_outlives_a_process(fresh_broker: Node, dies: bool) -> None:
     """The second process knows nothing: neither attempts nor what was accepted."""
     url, publisher = fresh_broker.url_of("/"), Publisher()
     await publisher.publish(url, 300)
     first, second = route(url, {}), route(url, {})
     async with running(first) as task:
         await until(lambda: len(accepted(first)) >= 100)
-        await asyncio.to_thread(fresh_broker.drop_all_connections)
-        task.cancel()
+        if dies:
+            await asyncio.to_thread(fresh_broker.drop_all_connections)
+            task.cancel()
     async with running(second):
         arrived = publisher.published
         await until(lambda: _lengths(first, second) == {key: len(numbers) for key, numbers in arrived.items()})
