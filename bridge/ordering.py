@@ -7,6 +7,7 @@ is ever claimed and sent; the others are unsettled and in no batch.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -36,6 +37,8 @@ class Ordering:
         self._rule = rule
         self._tally = tally
         self._lanes = Lanes()
+        self._open = asyncio.Event()
+        self._open.set()
 
     def ledger(self, rules: Rules, slots: Sequence[Slot] = ()) -> OrderedLedger:
         return OrderedLedger(rules, slots, self._lanes, self._rule)
@@ -85,8 +88,22 @@ class Ordering:
         return waiting
 
     def held_back(self, held: bool, now: int) -> None:  # noqa: FBT001  what the intake says
-        """While the intake is held back, no event is to blame for failing."""
-        (self._lanes.freeze if held else self._lanes.thaw)(now)
+        """Learn that an outage begins or ends: meanwhile nothing is taken in, and no event is to blame for failing."""
+        if held:
+            self._open.clear()
+            self._lanes.freeze(now)
+        else:
+            self._open.set()
+            self._lanes.thaw(now)
+
+    async def no_outage(self) -> None:
+        """
+        Wait while the intake is held back.
+
+        The source itself is not paused: a queue with a single active consumer would go on at another one, with what is
+        behind the events that wait here.
+        """
+        await self._open.wait()
 
     def _key(self, slot: Slot) -> bytes | None:
         delivery = slot.carrier.delivery

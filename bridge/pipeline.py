@@ -56,7 +56,8 @@ class Pipeline:
         self._clock = clock
         self._native = parts.target.native_delay if native_delay else _never
         self._sources = {Stage.INTAKE: parts.source, Stage.DUE: parts.delay.due}
-        self._intake = Intake(list(self._sources.values()), tally.paused, self._intake_changed)
+        pausable = [] if ordering else list(self._sources.values())
+        self._intake = Intake(pausable, tally.paused, self._intake_changed)
         self._parking = Parking(limits.parked, limits.parked_at_intake, tally, clock, self._take_up)
         self._settling = Settling(
             sources=self._sources,
@@ -134,6 +135,8 @@ class Pipeline:
         ):
             self._room.clear()
             await self._room.wait()
+        if self._ordering is not None:
+            await self._ordering.no_outage()
 
     def _ledger(self, slots: Sequence[Slot] = ()) -> Ledger:
         return Ledger(self._rules, slots) if self._ordering is None else self._ordering.ledger(self._rules, slots)

@@ -205,6 +205,24 @@ async def test_an_outage_holds_every_key_and_buries_nothing() -> None:
     assert not route.dead_letters.buried
 
 
+async def test_in_an_outage_nothing_is_taken_in_and_the_source_keeps_its_place() -> None:
+    route = MemoryRoute(stuck=BURY)
+    async with route.running():
+        route.gate.pause(0.5)
+        route.publish("a0", key="a")
+        route.publish("b0", key="b")
+        await asyncio.sleep(0.2)
+        assert route.tally.received[Stage.INTAKE] <= 2, "at most what was asked for before"
+        for each in ids("c", 5):
+            route.publish(each, key="c")
+        await asyncio.sleep(0.1)
+        assert route.tally.received[Stage.INTAKE] <= 2
+        assert not route.source._paused
+        await route.until_quiet()
+
+    assert len(route.accepted()) == 7
+
+
 async def test_a_target_that_is_away_for_longer_than_max_hold_is_waited_for_in_the_process() -> None:
     limits = Limits(drain=5.0, lease=5.0, max_hold=0.1)
     breaker = BreakerPolicy(consecutive=1, probe_base=0.5, probe_cap=0.5)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pamqp.commands import Basic
 
-from bridge.model import Accepted, Misconfigured, Outcome, Retryable
+from bridge.model import Accepted, Misconfigured, Outcome, Retryable, Stage
 from bridge.rabbitmq import topology
 from bridge.reconnecting import Reconnecting
 from bridge.routes import Route, build_route
@@ -33,10 +33,12 @@ def _grown_up_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "NEWBORN", 0.0)
 
 
-def route(url: str, ordering: Mapping[str, object]) -> Route:
+def route(url: str, ordering: Mapping[str, object], *, watchdog: int = 30, namespace: str = "bridge") -> Route:
     settings = Settings.model_validate(
         {
-            "source": {"type": "rabbitmq", "url": url, "queue": QUEUE, "prefetch": 64},
+            "source": {"type": "rabbitmq", "url": url, "queue": QUEUE, "prefetch": 64, "watchdog": watchdog},
+            "delay": {"namespace": namespace},
+            "dead_letters": {"namespace": namespace},
             "target": {"type": "memory", "keep": 100_000},
             "store": {"type": "memory"},
             "ordering": {"type": "key", **ordering},
@@ -82,9 +84,9 @@ class Publisher:
         self.published: defaultdict[str, list[int]] = defaultdict(list)
         self._chance = random.Random(3)
 
-    async def publish(self, url: str, count: int) -> None:
+    async def publish(self, url: str, count: int, arguments: Mapping[str, str | int | bool] | None = None) -> None:
         async with lab(url) as publisher:
-            await publisher.declare(QUEUE)
+            await publisher.declare(QUEUE, arguments)
             await publisher.channel.queue_bind(QUEUE, EXCHANGE, "#")
             for _ in range(count):
                 key = self._chance.choice("abcdefgh")
@@ -145,6 +147,24 @@ async def test_the_order_outlives_a_process(fresh_broker: Node, dies: bool) -> N
     both = list(dict.fromkeys([*accepted(first), *accepted(second)]))
     assert in_order(both) == publisher.published
     assert in_order(accepted(second)) == {key: sorted(numbers) for key, numbers in in_order(accepted(second)).items()}
+    assert not first.tally.buried + second.tally.buried
+
+
+async def test_a_single_active_consumer_hands_over_in_order_and_only_when_it_stops(fresh_broker: Node) -> None:
+    url, publisher = fresh_broker.url_of("/"), Publisher()
+    await publisher.publish(url, 300, {"x-single-active-consumer": True})
+    first, second = (route(url, {}, watchdog=0, namespace=f"bridge.{name}") for name in ("first", "second"))
+    async with AsyncExitStack() as stack:
+        async with running(first):
+            await until(lambda: accepted(first))
+            await stack.enter_async_context(running(second))
+            target_of(first).answer(*[Misconfigured("401")] * 15)  # so that the intake is held back for a second or so
+            await until(lambda: len(accepted(first)) >= 100)
+            assert not second.tally.received[Stage.INTAKE]
+        await until(lambda: sum(_lengths(first, second).values()) == 300)
+        await until(lambda: not sum(second.tally.in_flight.values()))
+
+    assert in_order(list(dict.fromkeys([*accepted(first), *accepted(second)]))) == publisher.published
     assert not first.tally.buried + second.tally.buried
 
 
