@@ -12,7 +12,7 @@ import aiokafka.client
 from aiokafka import AIOKafkaProducer, errors
 from aiokafka.protocol.metadata import MetadataRequest
 
-from bridge.errors import Disconnected
+from bridge.errors import ConfigError, Disconnected
 from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.outgoing import Outgoing
@@ -53,8 +53,11 @@ class Feed:
         feed = cls(client, where)
         try:
             await start(client, where=where)
-        except BaseException:
+        except BaseException as error:
             await feed.close()
+            if isinstance(error.__cause__, errors.ClusterAuthorizationFailedError):
+                cure = "Give this user the ACL Write on the bridge's topics, or IdempotentWrite on the cluster"
+                raise ConfigError(where, "sending is forbidden", cure) from None
             raise
         return feed
 

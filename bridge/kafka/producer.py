@@ -237,4 +237,7 @@ def _told(fate: Exception, item: Outgoing, where: str) -> Exception:
     """Our name for an error that no record is to blame for."""
     if isinstance(fate, errors.InvalidTimestampError):
         return Disconnected(f"topic {item.topic}: the brokers' clock and ours are too far apart")
+    if isinstance(fate, errors.TopicAuthorizationFailedError):
+        cure = f"Give this user the ACL Write on topic {item.topic}"
+        return ConfigError(where, f"sending to topic {item.topic} is forbidden", cure)
     return translated(fate, f"sending to topic {item.topic}", where)
