@@ -158,7 +158,7 @@ async def test_a_single_active_consumer_hands_over_in_order_and_only_when_it_sto
         async with running(first):
             await until(lambda: accepted(first))
             await stack.enter_async_context(running(second))
-            target_of(first).answer(*[Misconfigured("401")] * 15)  # so that the intake is held back for a second or so
+            first.parts.gate.pause(1.5)  # long enough to cancel a consumer
             await until(lambda: len(accepted(first)) >= 100)
             assert not second.tally.received[Stage.INTAKE]
         await until(lambda: sum(_lengths(first, second).values()) == 300)
