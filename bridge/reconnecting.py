@@ -20,10 +20,15 @@ SHORT = 60.0  # seconds; a session that lives longer is not killed by what it re
 
 
 class Session(Source, Protocol):
-    """A source that lives once. `settled` and `forgotten` count its deliveries."""
+    """A source that lives once."""
 
-    settled: int
-    forgotten: int
+    @property
+    def settled(self) -> int:
+        """How many of its deliveries were settled."""
+
+    @property
+    def forgotten(self) -> int:
+        """How many were settled too late to count."""
 
     @property
     def connected(self) -> bool:
