@@ -151,9 +151,12 @@ class Settling:
             if not batch:
                 continue
             verdicts = [Verdict.RETURN if carrier.returned else Verdict.SETTLE for carrier in batch]
-            told = [pair for pair in zip(batch, verdicts, strict=True) if self.closed is None or not pair[0].returned]
+            told, sayings = batch, verdicts
+            if self.closed is not None:
+                told = [carrier for carrier in batch if not carrier.returned]
+                sayings = [Verdict.SETTLE] * len(told)
             try:
-                await source.settle([carrier.delivery for carrier, _ in told], [verdict for _, verdict in told])
+                await source.settle([carrier.delivery for carrier in told], sayings)
             except Disconnected as lost:
                 # The broker has them back already, and will deliver them again.
                 self.tally.forgotten += len(batch)

@@ -29,7 +29,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_is_an_example_for_each_scenario() -> None:
     assert [example.stem for example in EXAMPLES] == [
-        "cloudevents", "inngest", "many-routes", "trigger-tasks", "trigger-v1", "trigger-v2", "webhook-signed", "zopio",
+        "cloudevents", "inngest", "many-routes", "ordered", "trigger-tasks", "trigger-v1", "trigger-v2",
+        "webhook-signed", "zopio",
     ]  # fmt: skip
 
 
