@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from aiormq.abc import AbstractChannel
 
     from bridge.rabbitmq.connection import Session
+
+log = logging.getLogger(__name__)
 
 
 class RabbitMQDeadLettersSettings(SharedConnectionSettings):
@@ -83,11 +86,18 @@ class RabbitMQDeadLetters:
         from bridge.rabbitmq.publisher import Outgoing
 
         now = time.time_ns() // 1_000_000
-        outgoing = [Outgoing(self._place, "", *wire.buried(item, now)) for item in items]
-        for error in await self._publisher.publish(outgoing):
-            if error is not None:
+        results = await self._publisher.publish([Outgoing(self._place, "", *wire.buried(item, now)) for item in items])
+        for item, error in zip(items, results, strict=True):
+            left = error
+            if error is not None and item.delivery.position is not None:
+                # A record of Kafka may be larger than what this broker takes; the whole of it stays in its topic.
+                [left] = await self._publisher.publish([Outgoing(self._place, "", *wire.stub(item, now))])
+                log.warning(
+                    "dead_letter_truncated", extra={"position": item.delivery.position, "bytes": len(item.body)}
+                )
+            if left is not None:
                 # It came from this broker, or one that took it: only a lowered limit can be the reason.
-                raise Unavailable(f"the dead letters do not take an event: {error}")
+                raise Unavailable(f"the dead letters do not take an event: {left}")
 
     async def browse(self, limit: int) -> list[Burial]:
         """The oldest ones, which stay: a look counts as a return, of which this queue allows a billion."""

@@ -28,6 +28,7 @@ FRAME_OVERHEAD: Final = 64  # bytes of the frame that are not properties, genero
 FEW: Final = 8
 RETURNED: Final = "returned"  # the kind of dead letters that the broker brought
 MOST_HEADERS: Final = MAX_ITEMS - 10  # the broker adds some on the way
+STUB_BODY: Final = 65_536  # bytes that are kept of a body which is too large for the dead letters
 REASON_LIMIT: Final = 1_000  # characters; a header is no log file
 
 
@@ -107,6 +108,13 @@ def buried(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
     return item.body, _properties(delivery, headers, {name: further[name] for name in further.keys() - ONCE_ONLY})
 
 
+def stub(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
+    """The first part of a dead letter that is too large; how large it was stands beside it."""
+    body, properties = buried(item, now)
+    properties.headers = {**(properties.headers or {}), DLQ + "truncated": len(body)}
+    return body[:STUB_BODY], properties
+
+
 def exhumed(received: DeliveredMessage, origin: str) -> Burial:
     """A dead letter read back. One that the broker brought here, after too many returns, says only that."""
     delivery = delivery_of(received, origin, None)
@@ -132,6 +140,7 @@ def exhumed(received: DeliveredMessage, origin: str) -> Burial:
         shape=Shape.ENVELOPE if facts.get("shape") == Shape.ENVELOPE.value else Shape.ORIGINAL,
         route=_text(facts.get("route")),
         buried_at=_known(facts.get("buried-at")),
+        truncated=_known(facts.get("truncated")),
     )
 
 
