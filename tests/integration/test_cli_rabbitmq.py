@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +13,7 @@ import pytest
 from bridge.cli.main import SHAPES
 from bridge.devserver import DevServer, DevServerSettings, Fault
 from devtools.rabbitmq import Node
-
-SECRET = "canary-5ecret"
-
-Start = Callable[..., Awaitable["asyncio.subprocess.Process"]]
-
-
-@dataclass(slots=True, frozen=True)
-class Done:
-    code: int | None
-    out: str
-    err: str
+from tests.integration.commands import SECRET, Done, Start, delivered, done, lines_until, starting, until
 
 
 @pytest.fixture
@@ -38,61 +25,14 @@ async def api() -> AsyncIterator[DevServer]:
 @pytest.fixture
 async def start(tmp_path: Path, amqp_url: str, api: DevServer) -> AsyncIterator[Start]:
     """Start `event-bridge` with the broker and the API of this test."""
-    started: list[asyncio.subprocess.Process] = []
-
-    async def begin(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
-        given = {
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "BRIDGE_SOURCE__TYPE": "rabbitmq",
-            "BRIDGE_SOURCE__URL": amqp_url,
-            "BRIDGE_SOURCE__QUEUE": "events",
-            "BRIDGE_SOURCE__TOPOLOGY": "declare",
-            "BRIDGE_TARGET__TYPE": "inngest",
-            "BRIDGE_TARGET__URL": api.url,
-            "BRIDGE_TARGET__NATIVE_DELAY": "0s",
-            "BRIDGE_TARGET__KEY": SECRET,
-            "BRIDGE_ADMIN__PORT": "0",
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bridge.cli", *arguments,
-            cwd=tmp_path, env=given | environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def done(process: asyncio.subprocess.Process) -> Done:
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    assert SECRET not in (out + err).decode()
-    return Done(process.returncode, out.decode(), err.decode())
-
-
-async def lines_until(process: asyncio.subprocess.Process, event: str) -> dict[str, object]:
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        async for line in process.stdout:
-            said: dict[str, object] = json.loads(line)
-            if said["event"] == event:
-                return said
-    pytest.fail(f"{event} was never logged: {await process.stderr.read() if process.stderr else ''!r}")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  what another process does has no event to wait for
-            await asyncio.sleep(0.02)
-
-
-def delivered(api: DevServer) -> dict[str, str]:
-    return {event.id: event.name for event in api.book.events.values()}
+    source = {
+        "BRIDGE_SOURCE__TYPE": "rabbitmq",
+        "BRIDGE_SOURCE__URL": amqp_url,
+        "BRIDGE_SOURCE__QUEUE": "events",
+        "BRIDGE_SOURCE__TOPOLOGY": "declare",
+    }
+    async with starting(tmp_path, source, api) as start:
+        yield start
 
 
 async def test_every_shape_is_published_and_delivered(start: Start, api: DevServer) -> None:
