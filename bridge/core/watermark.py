@@ -31,6 +31,15 @@ class Watermark:
         """The oldest open position: what holds the watermark back."""
         return self._order[0] if self._order else None
 
+    @property
+    def last(self) -> int | None:
+        """The newest position that was started."""
+        return self._last
+
+    def beyond(self) -> list[int]:
+        """The positions above the oldest open one that are finished, in order."""
+        return [position for position in self._order if position not in self._open]
+
     def start(self, position: int) -> None:
         """Take note of a position that was received. Raises ValueError unless it is above all before it."""
         if self._last is not None and position <= self._last:

@@ -6,7 +6,10 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.memory import MemorySourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 
-SourceSettings: TypeAlias = Annotated[RabbitMQSourceSettings | MemorySourceSettings, Field(discriminator="type")]
+SourceSettings: TypeAlias = Annotated[
+    RabbitMQSourceSettings | KafkaSourceSettings | MemorySourceSettings, Field(discriminator="type")
+]

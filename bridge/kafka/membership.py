@@ -1,0 +1,203 @@
+"""Our place in a consumer group: joining it, what is assigned to us and where that begins, and leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+
+from bridge.core.offsets import unpack
+from bridge.errors import BridgeError, ConfigError
+from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
+from bridge.kafka.metadata import never_create
+from bridge.kafka.options import KafkaConnection
+from bridge.kafka.pace import Fetch, Topics
+from bridge.tasks import end
+
+log = logging.getLogger(__name__)
+
+SESSION_MS: Final = 10_000  # without a heartbeat for so long, the group goes on without us
+HEARTBEAT_MS: Final = 1_000
+REBALANCE_MS: Final = 60_000  # how long the group waits for members that drain
+STARTS_LIMIT: Final = 30.0  # seconds to find out where partitions begin; a group's coordinator may be moving
+OURS: Final = r"(?!.*\.(?:delay|dead)\.v1(?:\.\d+)?$)"  # topics of a bridge are no source for a pattern
+
+
+@dataclass(slots=True, frozen=True)
+class Start:
+    """Where a partition begins for us, what is done from there on, and whether that is committed."""
+
+    offset: int
+    done: frozenset[int] = frozenset()
+    committed: bool = False
+
+
+class Owner(Protocol):
+    """Whoever keeps the books of what is assigned to us."""
+
+    def begin(self, starts: Mapping[TopicPartition, Start]) -> None:
+        """Partitions were assigned to us."""
+
+    async def end(self, places: Sequence[TopicPartition]) -> None:
+        """Partitions are being taken away; the group waits for this."""
+
+    def fail(self, reason: str) -> None:
+        """An assignment could not be taken up: the session is of no further use."""
+
+
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One consumer of the client, and its place in the group."""
+
+    def __init__(self, connection: KafkaConnection, topics: Topics, fetch: Fetch, *, where: str, owner: Owner) -> None:
+        self._connection = connection
+        self._topics = topics
+        self._fetch = fetch
+        self._where = where
+        self._owner = owner
+        self._joined = asyncio.Event()
+        self.consumer: Any = None
+        self.rebalances = 0
+        self.missed = 0  # records that the brokers deleted before anybody of the group settled them
+
+    async def open(self) -> None:
+        """Connect, look whether the topics are there, and join. Raises Disconnected or ConfigError."""
+        never_create()
+        client_id = f"event-bridge {self._where}"
+        self.consumer = AIOKafkaConsumer(
+            **client_options(self._connection, where=self._where, client_id=client_id),
+            group_id=self._topics.group_id,
+            group_instance_id=self._topics.group_instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # for offsets that are gone; where to begin is decided at the assignment
+            isolation_level="read_committed",
+            fetch_min_bytes=self._fetch.min_bytes,
+            fetch_max_wait_ms=self._fetch.max_wait_ms,
+            max_partition_fetch_bytes=self._fetch.partition_bytes,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            rebalance_timeout_ms=REBALANCE_MS,
+            request_timeout_ms=REBALANCE_MS + 5_000,  # joining is a request that may take that long
+            metadata_max_age_ms=30_000,
+        )
+        try:
+            await start(self.consumer, where=self._where)
+            await self._subscribe()
+            await self._join()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Leave the group, within `CLOSE_LIMIT` seconds and a moment."""
+        consumer, self.consumer = self.consumer, None
+        if consumer is None:
+            return
+        closing = asyncio.ensure_future(consumer.stop())
+        await asyncio.wait({closing}, timeout=CLOSE_LIMIT)
+        if not closing.done():
+            await _cut(consumer, closing)
+        elif error := closing.exception():
+            log.debug("consumer_close_failed", extra={"part": self._where, "reason": str(error)})
+
+    @property
+    def known(self) -> bool:
+        """Whether the group knows us. The client keeps an assignment that it has lost (aiokafka 0.14.0)."""
+        return bool(self.consumer._coordinator.generation > 0)  # noqa: SLF001  the only place where it shows
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """The client's callback."""
+        await self._owner.end(list(revoked))
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """The client's callback. It would go on without books, whatever is raised here."""
+        try:
+            starts = await self._starts(list(assigned))
+            for place, begin in starts.items():
+                self.consumer.seek(place, begin.offset)
+            self._owner.begin(starts)
+            self.rebalances += 1
+        except BridgeError as error:
+            self._owner.fail(f"taking up an assignment: {error}")
+        except Exception as error:
+            log.exception("assignment_fault", extra={"part": self._where})
+            self._owner.fail(f"{type(error).__name__} while taking up an assignment")
+        finally:
+            self._joined.set()
+
+    async def _subscribe(self) -> None:
+        """Raises ConfigError for a topic that is not there: subscribing would create it, or wait for ever."""
+        topics = self._topics
+        if topics.pattern is not None:
+            self.consumer.subscribe(pattern=f"{OURS}(?:{topics.pattern})$", listener=self)
+            return
+        async with limited("looking for the topics", where=self._where):
+            metadata = await self.consumer._client.fetch_all_metadata()  # noqa: SLF001  asking for one could create it
+        there = metadata.topics()
+        if missing := [name for name in topics.names if name not in there]:
+            problem = f"there is no topic {', '.join(missing)} that this user may see"
+            raise ConfigError(f"{self._where}.topics", problem, "Create it, correct its name, or give the ACL Describe")
+        self.consumer.subscribe(topics=list(topics.names), listener=self)
+
+    async def _join(self) -> None:
+        """Wait for the first assignment, which may be of nothing."""
+        async with limited("joining the group", REBALANCE_MS / 1000 + 5, where=self._where):
+            while not self._joined.is_set():
+                self.consumer._coordinator.check_errors()  # noqa: SLF001  else they wait for a poll
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await self._joined.wait()
+
+    async def _starts(self, places: list[TopicPartition]) -> dict[TopicPartition, Start]:
+        if not places:
+            return {}
+        async with limited("reading the committed offsets", STARTS_LIMIT, where=self._where):
+            coordinator = self.consumer._coordinator  # noqa: SLF001  the public call leaves the metadata out
+            committed = await coordinator.fetch_committed_offsets(places)
+            begins = await self.consumer.beginning_offsets(places)
+            ends = await self.consumer.end_offsets(places)
+        starts: dict[TopicPartition, Start] = {}
+        for place in places:
+            known, begin, last = committed.get(place), begins[place], ends[place]
+            if known is None:
+                starts[place] = Start(last if self._topics.begin == "latest" else begin)
+            elif known.offset > last:
+                self.restarted(place, known.offset, begin)
+                starts[place] = Start(begin)
+            else:
+                self.truncated(place, known.offset, begin)
+                done = frozenset(offset for offset in unpack(known.offset, known.metadata or "") if offset >= begin)
+                starts[place] = Start(max(known.offset, begin), done, known.offset >= begin)
+        return starts
+
+    def truncated(self, place: TopicPartition, expected: int, begin: int) -> None:
+        """Say aloud that the brokers deleted what was not read yet, if so."""
+        if begin > expected:
+            self.missed += begin - expected
+            self._complain("offsets_truncated", place, expected, begin, "lengthen the topic's retention")
+
+    def restarted(self, place: TopicPartition, expected: int, begin: int) -> None:
+        """Say aloud that a topic was made anew: its offsets begin again, and all of it is read."""
+        self._complain("topic_restarted", place, expected, begin, "stop the bridge before a topic is made anew")
+
+    def _complain(self, what: str, place: TopicPartition, expected: int, begin: int, cure: str) -> None:
+        found = {"topic": place.topic, "partition": place.partition, "expected": expected, "found": begin}
+        log.error(what, extra={"part": self._where, **found, "cure": cure})
+
+
+async def _cut(consumer: Any, closing: asyncio.Future[None]) -> None:
+    """End what the client leaves running where no broker answers: leaving could take it a minute (aiokafka 0.14.0)."""
+    client = consumer._client  # noqa: SLF001  nothing public ends any of it
+    for connection in client._conns.values():  # noqa: SLF001  a request in flight would wait for its limit
+        connection.close()
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
+    running = [closing, client._sync_task]  # noqa: SLF001
+    if coordinator is not None:
+        running.append(coordinator._coordination_task)  # noqa: SLF001
+    if fetcher is not None:
+        running.append(fetcher._fetch_task)  # noqa: SLF001
+    await end(*(task for task in running if isinstance(task, asyncio.Task)))

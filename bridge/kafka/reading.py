@@ -1,0 +1,233 @@
+"""Reads what is assigned to us, without end: what cannot be decoded stops its own partition only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from aiokafka import TopicPartition, errors
+
+from bridge.errors import BridgeError, ConfigError, Disconnected
+from bridge.kafka.connection import limited
+from bridge.kafka.failures import translated
+from bridge.kafka.membership import Membership
+
+log = logging.getLogger(__name__)
+
+POLL_MS: Final = 200  # a poll without records; new ones end it at once
+OUTSIDE: Final = 30.0  # seconds without a place in the group after which a new session is made
+ALONE: Final = 10.0  # seconds after a failure in which each partition is polled by itself
+TRIES: Final = 5  # failures in a row after which a partition is left alone
+RETRY_STUCK: Final = 60.0  # seconds until it is looked at again
+ASK_AGAIN: Final = 60.0  # seconds between two questions where the log of a partition begins
+FATAL: Final = (
+    errors.TopicAuthorizationFailedError,
+    errors.GroupAuthorizationFailedError,
+    errors.ClusterAuthorizationFailedError,
+    errors.ConsumerStoppedError,
+    errors.IllegalStateError,
+    OSError,
+)
+
+
+class Books(Protocol):
+    """What a session is told of what is read."""
+
+    def take_in(self, place: TopicPartition, records: Sequence[Any]) -> None:
+        """Enter records, in the order of their offsets."""
+
+    def restart(self, place: TopicPartition, begin: int) -> None:
+        """A partition begins anew at this offset: nothing that was known of it counts any more."""
+
+    def expected(self, place: TopicPartition) -> int | None:
+        """The offset that is to be read next; None where the partition is not ours."""
+
+
+class Reading:
+    """
+    Polls a consumer all the time, or the group would go on without it.
+
+    When a poll fails, the client forgets what it has read of other partitions in the same poll, and the good records
+    before the bad one (aiokafka 0.14.0). So after each failure every partition is read again from where its books say.
+    """
+
+    def __init__(self, member: Membership, books: Books, *, where: str) -> None:
+        self._member = member
+        self._books = books
+        self._where = where
+        self._held: Collection[TopicPartition] = ()
+        self._alone = 0.0  # loop time until which each partition is polled by itself
+        self._failures: Counter[TopicPartition] = Counter()
+        self._asked: dict[TopicPartition, float] = {}
+        self._heard: dict[TopicPartition, float] = {}  # loop time since which a partition has been read
+        self._metadata = True
+        self.stuck: dict[TopicPartition, float] = {}  # partitions that are left alone -> loop time of the next try
+
+    async def poll(self) -> None:
+        """Read for ever. Raises Disconnected or ConfigError."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if loop.time() < self._alone:
+                    await self._poll_alone()
+                else:
+                    for place, records in (await self._member.consumer.getmany(timeout_ms=POLL_MS)).items():
+                        await self._enter(place, records)
+            except BridgeError:
+                raise
+            except FATAL as error:
+                raise translated(error, "reading", self._where) from error
+            except Exception as error:  # noqa: BLE001  whatever a decoder raises: find out where
+                log.warning("poll_failed", extra={"part": self._where, "reason": f"{type(error).__name__}: {error}"})
+                self._rewind(self._member.consumer.assignment())
+                self._alone = loop.time() + ALONE
+            if any(at <= loop.time() for at in self.stuck.values()):
+                self._try_again(loop.time())
+
+    async def watch(self, interval: float) -> None:
+        """
+        Look whether the group knows us, and whether somebody answers. Raises Disconnected.
+
+        A consumer that was not polled for long leaves its group without a word. `interval` is in seconds; 0 for no
+        look at the answers.
+        """
+        loop = asyncio.get_running_loop()
+        known_at = loop.time()
+        while True:
+            await asyncio.sleep(1.0)
+            if self._member.known:
+                known_at = loop.time()
+            elif loop.time() - known_at > OUTSIDE:
+                raise Disconnected("the group does not know us any more")
+            if interval and (silent := self._silent(interval, loop.time())):
+                raise Disconnected(f"no answer about {silent.topic}/{silent.partition} for {interval:g} s")
+
+    def hold_back(self, places: Collection[TopicPartition]) -> None:
+        """Read exactly what is not among these."""
+        self._held = places
+        consumer = self._member.consumer
+        paused = consumer.paused()
+        now = asyncio.get_running_loop().time()
+        for place in consumer.assignment():
+            wanted = place in places or place in self.stuck
+            if wanted and place not in paused:
+                consumer.pause(place)
+            elif not wanted and place in paused:
+                consumer.resume(place)
+                self._heard[place] = now
+
+    def forget(self, places: Collection[TopicPartition]) -> None:
+        """These were assigned anew: what was wrong with them may be right."""
+        now = asyncio.get_running_loop().time()
+        for place in places:
+            self.stuck.pop(place, None)
+            self._failures.pop(place, None)
+            self._heard[place] = now
+
+    async def commit(self, news: Mapping[TopicPartition, tuple[int, str]]) -> bool:
+        """Commit offsets with what is done above them; False where that did not work, which the next time may."""
+        assigned = self._member.consumer.assignment()
+        offers = {
+            place: (offset, done if self._metadata else "")
+            for place, (offset, done) in news.items()
+            if place in assigned
+        }
+        try:
+            async with limited("committing", where=self._where):
+                await self._member.consumer.commit(offers)
+        except (Disconnected, ConfigError) as error:
+            # Usual while the group rebalances. What is not committed can be repeated, never lost.
+            if isinstance(error.__cause__, errors.OffsetMetadataTooLargeError):
+                self._metadata = False
+                cure = "set offset.metadata.max.bytes to 4096 or more; until then more is repeated after a crash"
+                log.warning("no_commit_metadata", extra={"part": self._where, "cure": cure})
+            log.info("not_committed", extra={"part": self._where, "reason": str(error)})
+            return False
+        return len(offers) == len(news)
+
+    def end_of(self, place: TopicPartition) -> int | None:
+        """The offset that the next record will have, as far as the brokers have said."""
+        consumer = self._member.consumer
+        if consumer is None or place not in consumer.assignment():
+            return None
+        end: int | None = consumer.highwater(place)
+        return end
+
+    async def _enter(self, place: TopicPartition, records: Sequence[Any]) -> None:
+        expected = self._books.expected(place)
+        if expected is None or not records:
+            return
+        first = records[0].offset
+        if first < expected:
+            self._member.restarted(place, expected, first)
+            self._books.restart(place, first)
+        elif first > expected:
+            await self._explain(place, expected)
+        self._books.take_in(place, records)
+
+    async def _explain(self, place: TopicPartition, expected: int) -> None:
+        """A gap: usually compacted records or marks of transactions; but if the log begins later, events are gone."""
+        now = asyncio.get_running_loop().time()
+        if now - self._asked.get(place, -ASK_AGAIN) < ASK_AGAIN:
+            return
+        self._asked[place] = now
+        async with limited("asking where a partition begins", where=self._where):
+            begins = await self._member.consumer.beginning_offsets([place])
+        self._member.truncated(place, expected, begins[place])
+
+    async def _poll_alone(self) -> None:
+        """One look at each partition by itself, so that a failure has a place."""
+        consumer = self._member.consumer
+        for place in consumer.assignment() - consumer.paused():
+            try:
+                found = await consumer.getmany(place, timeout_ms=0)
+            except (BridgeError, *FATAL):
+                raise
+            except Exception as error:  # noqa: BLE001  whatever a decoder raises
+                self._failed(place, error)
+            else:
+                for records in found.values():
+                    self._failures.pop(place, None)
+                    await self._enter(place, records)
+        await asyncio.sleep(POLL_MS / 4000)
+
+    def _failed(self, place: TopicPartition, error: Exception) -> None:
+        self._rewind([place])
+        now = asyncio.get_running_loop().time()
+        self._alone = now + ALONE
+        self._failures[place] += 1
+        if self._failures[place] < TRIES:
+            return
+        self.stuck[place] = now + RETRY_STUCK
+        found = {"topic": place.topic, "partition": place.partition, "offset": self._books.expected(place)}
+        cure = "look at the records there; to go on without them, set the group's offset behind them"
+        reason = f"{type(error).__name__}: {error}"
+        log.error("partition_stuck", extra={"part": self._where, **found, "reason": reason, "cure": cure})
+        self.hold_back(self._held)
+
+    def _try_again(self, now: float) -> None:
+        self.stuck = {place: at for place, at in self.stuck.items() if at > now}
+        self._alone = now + ALONE
+        self.hold_back(self._held)
+
+    def _rewind(self, places: Collection[TopicPartition]) -> None:
+        for place in places:
+            expected = self._books.expected(place)
+            if expected is not None and place in self._member.consumer.assignment():
+                self._member.consumer.seek(place, expected)
+
+    def _silent(self, interval: float, now: float) -> TopicPartition | None:
+        """A partition that no broker has said anything about for so long, although it was asked."""
+        consumer = self._member.consumer
+        if not self._member.known:
+            return None  # in the middle of a rebalance nothing is read
+        for place in consumer.assignment() - consumer.paused():
+            stamp = consumer.last_poll_timestamp(place)  # epoch ms of the last answer, empty or not
+            quiet = now - self._heard.get(place, now)
+            if quiet > interval and (stamp is None or time.time() - stamp / 1000 > interval):
+                return TopicPartition(*place)
+        return None

@@ -1,0 +1,65 @@
+"""The partitions that are ours, and what of them may be handed out next. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from bridge.kafka.membership import Start
+from bridge.kafka.pace import Bounds
+from bridge.kafka.partition import Partition, Ripe
+
+
+class Shelf:
+    """Books by partition. `seen` outlives them: the highest offset of each that this process has handed out."""
+
+    def __init__(self, bounds: Bounds, ripe: Ripe | None, seen: dict[TopicPartition, int]) -> None:
+        self._bounds = bounds
+        self._ripe = ripe
+        self._seen = seen
+        self._parts: dict[TopicPartition, Partition] = {}
+
+    def __iter__(self) -> Iterator[tuple[TopicPartition, Partition]]:
+        return iter(self._parts.items())
+
+    def get(self, place: TopicPartition) -> Partition | None:
+        return self._parts.get(place)
+
+    def open(self, place: TopicPartition, start: Start) -> Partition:
+        """New books; what was handed out under the old ones counts no more."""
+        self.remove(place)
+        part = self._parts[place] = Partition(start.offset, start.done, self._bounds, seen=self._seen.get(place, -1))
+        return part
+
+    def remove(self, place: TopicPartition) -> None:
+        if (part := self._parts.pop(place, None)) is not None:
+            part.ours = False
+
+    def forget(self, place: TopicPartition) -> None:
+        """Offsets that were handed out before belong to another log."""
+        self._seen.pop(place, None)
+
+    def take(self, limit: int, now: float) -> list[tuple[Partition, Any, bool]]:
+        """
+        Up to `limit` records that may be handed out, from one partition after the other.
+
+        Each comes with its books, and with whether this process has handed it out before. `now` is in epoch seconds.
+        """
+        taken: list[tuple[Partition, Any, bool]] = []
+        for place, part in list(self._parts.items()):
+            given = part.hand_out(limit - len(taken), now, self._ripe)
+            taken += [(part, record, again) for record, again in given]
+            if given:
+                self._seen[place] = max(self._seen.get(place, -1), part.seen)
+                self._parts[place] = self._parts.pop(place)  # to the end of the queue: the others go first
+            if len(taken) >= limit:
+                break
+        return taken
+
+    def ripe_at(self) -> float | None:
+        """When the next head may be handed out, in epoch seconds; None where that is no question of time."""
+        if self._ripe is None:
+            return None
+        return min((at for part in self._parts.values() if (at := part.ripe_at(self._ripe)) is not None), default=None)
