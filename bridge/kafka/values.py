@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 AS_IT_IS: Final = ""  # the kind of what Kafka can carry itself
+_WHOLE: Final = re.compile(rb"-?[0-9]{1,19}")
 _TAG: Final = "$"  # begins the one name in an object of JSON that stands for a value JSON does not have
 
 
@@ -58,6 +60,43 @@ def octets(given: str) -> bytes:
 def text(raw: bytes) -> str:
     """The text that `octets` wrote. Raises ValueError for what is no text."""
     return raw.decode("utf-8", "surrogatepass")
+
+
+def words(raw: bytes | None) -> str:
+    """Text for people; what is no text is escaped, and nothing is no text."""
+    try:
+        return "" if raw is None else text(raw)
+    except ValueError:
+        return (raw or b"").decode("utf-8", "backslashreplace")
+
+
+def whole(raw: bytes) -> int:
+    """A whole number, in plain digits. Raises ValueError."""
+    if not _WHOLE.fullmatch(raw):
+        raise ValueError("not a whole number")
+    return int(raw)
+
+
+def known(raw: bytes | None) -> int | None:
+    """A whole number where there is one."""
+    return int(raw) if raw is not None and _WHOLE.fullmatch(raw) else None
+
+
+def seconds(raw: bytes | None) -> float | None:
+    """A number where there is one."""
+    try:
+        return float(raw) if raw is not None else None
+    except ValueError:
+        return None
+
+
+def object_of(raw: bytes | None) -> dict[str, Any]:
+    """An object of JSON, empty where there is none."""
+    try:
+        found = json.loads(raw) if raw else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _plain(value: object) -> Any:  # noqa: PLR0911  a table of types

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from bridge.core.pairs import Pair, mapping_of, pairs_of
-from bridge.kafka.values import AS_IT_IS, octets, read, text, written
+from bridge.kafka.values import AS_IT_IS, known, object_of, octets, read, seconds, text, whole, words, written
 from bridge.model import Burial, Delivery, Hold, Shape, Stage, Ticket
 
 OURS: Final = "x-bridge-"
@@ -16,8 +15,6 @@ DLQ: Final = "x-bridge-dlq-"
 FOREIGN: Final = "foreign"  # the kind of dead letters that somebody else brought
 REASON_LIMIT: Final = 1_000  # characters; a header is no log file
 STUB_BODY: Final = 65_536  # bytes that are kept at most of a body which is too large for the dead letters
-
-_WHOLE: Final = re.compile(rb"-?[0-9]{1,19}")
 
 Record: TypeAlias = "tuple[bytes | None, bytes, Sequence[Pair]]"
 """Key, value and headers of a record that is to be sent."""
@@ -45,7 +42,7 @@ def delivery_of(record: Received, origin: str, token: object) -> Delivery:
         token=token,
         origin=origin,
         timestamp=record.timestamp / 1000 if record.timestamp >= 0 else None,
-        content_type=_text(content_type) if isinstance(content_type, bytes) else None,
+        content_type=content_type.decode("utf-8", "backslashreplace") if isinstance(content_type, bytes) else None,
         routing_key=record.topic,
         key=record.key,
         position=f"{record.topic}/{record.partition}/{record.offset}",
@@ -77,7 +74,7 @@ def due_at_of(record: Received) -> int | None:
     """When a held copy is due, in ms, without reading all of its ticket; None when that cannot be read."""
     for name, value in record.headers:
         if name == OURS + "due-at":
-            return _known(value)
+            return known(value)
     return None
 
 
@@ -128,23 +125,23 @@ def exhumed(record: Received) -> Burial:
     delivery = Delivery(
         body=record.value or b"",
         headers=_typed(theirs, facts),
-        origin=_text(facts.get("origin")) or f"kafka:{record.topic}",
+        origin=words(facts.get("origin")) or f"kafka:{record.topic}",
         key=record.key,
         **_told(facts),
     )
     return Burial(
         delivery,
         delivery.body,
-        reason=_text(facts.get("reason")),
-        kind=_text(facts["kind"]),
-        event_id=_text(facts.get("event-id")) or None,
-        name=_text(facts.get("event-name")) or None,
-        attempts=_known(facts.get("attempts")) or 0,
-        first_seen=_known(facts.get("first-seen")),
+        reason=words(facts.get("reason")),
+        kind=words(facts["kind"]),
+        event_id=words(facts.get("event-id")) or None,
+        name=words(facts.get("event-name")) or None,
+        attempts=known(facts.get("attempts")) or 0,
+        first_seen=known(facts.get("first-seen")),
         shape=Shape.ENVELOPE if facts.get("shape") == Shape.ENVELOPE.value.encode() else Shape.ORIGINAL,
-        route=_text(facts.get("route")),
-        buried_at=_known(facts.get("buried-at")),
-        truncated=_known(facts.get("truncated")),
+        route=words(facts.get("route")),
+        buried_at=known(facts.get("buried-at")),
+        truncated=known(facts.get("truncated")),
     )
 
 
@@ -192,20 +189,20 @@ _TOLD: Final = ("message_id", "content_type", "routing_key", "timestamp", "posit
 
 def _told(ours: Mapping[str, bytes]) -> dict[str, Any]:
     """What headers of ours say about a delivery."""
-    properties = _object(ours.get("properties"))
+    properties = object_of(ours.get("properties"))
     return {
-        "message_id": _text(ours.get("message-id")) or None,
-        "content_type": _text(ours.get("content-type")) or None,
-        "routing_key": _text(ours.get("routing-key")),
-        "timestamp": _seconds(ours.get("timestamp")),
-        "position": _text(ours.get("position")) or None,
+        "message_id": words(ours.get("message-id")) or None,
+        "content_type": words(ours.get("content-type")) or None,
+        "routing_key": words(ours.get("routing-key")),
+        "timestamp": seconds(ours.get("timestamp")),
+        "position": words(ours.get("position")) or None,
         "properties": {name: value for name, value in properties.items() if isinstance(value, str | int)},
     }
 
 
 def _typed(theirs: Sequence[Pair], ours: Mapping[str, bytes]) -> Mapping[str, object]:
     """The publisher's headers; those that were of another type than bytes are so again."""
-    kinds = _object(ours.get("types"))
+    kinds = object_of(ours.get("types"))
     if not kinds:
         return mapping_of(theirs)
     headers: dict[str, object] = {}
@@ -234,14 +231,14 @@ def _ticket(ours: Mapping[str, bytes]) -> Ticket | None:
         return Ticket(
             route=_named(ours["route"]),
             id=_named(ours["id"]),
-            due_at=_whole(ours["due-at"]),
-            attempt=_whole(ours["attempt"]),
-            first_seen=_whole(ours["first-seen"]),
-            gen=_whole(ours["gen"]),
+            due_at=whole(ours["due-at"]),
+            attempt=whole(ours["attempt"]),
+            first_seen=whole(ours["first-seen"]),
+            gen=whole(ours["gen"]),
             shape=Shape(text(ours["shape"])),
-            reason=_text(ours.get("reason")),
-            origin=_text(ours.get("origin")),
-            event_due=_whole(ours["event-due"]) if "event-due" in ours else None,
+            reason=words(ours.get("reason")),
+            origin=words(ours.get("origin")),
+            event_due=whole(ours["event-due"]) if "event-due" in ours else None,
         )
     except (KeyError, ValueError):
         return None
@@ -251,39 +248,6 @@ def _named(raw: bytes) -> str:
     if not (found := text(raw)):
         raise ValueError("no text")
     return found
-
-
-def _whole(raw: bytes) -> int:
-    if not _WHOLE.fullmatch(raw):
-        raise ValueError("not a whole number")
-    return int(raw)
-
-
-def _known(raw: bytes | None) -> int | None:
-    return int(raw) if raw is not None and _WHOLE.fullmatch(raw) else None
-
-
-def _seconds(raw: bytes | None) -> float | None:
-    try:
-        return float(raw) if raw is not None else None
-    except ValueError:
-        return None
-
-
-def _text(raw: bytes | None) -> str:
-    """Text for people; what is no text is escaped."""
-    try:
-        return "" if raw is None else text(raw)
-    except ValueError:
-        return (raw or b"").decode("utf-8", "backslashreplace")
-
-
-def _object(raw: bytes | None) -> dict[str, Any]:
-    try:
-        found = json.loads(raw) if raw else {}
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _size(headers: Sequence[Pair]) -> int:

@@ -102,6 +102,12 @@ def test_a_record_without_a_value_is_an_empty_body() -> None:
     assert wire.delivery_of(received(b"k", None, []), "kafka:orders", None).body == b""
 
 
+@pytest.mark.parametrize("raw", [b"\xff", "\ud83d".encode("utf-8", "surrogatepass")])
+def test_a_content_type_that_is_no_text_can_be_sent_on_all_the_same(raw: bytes) -> None:
+    delivery = wire.delivery_of(received(None, b"", [("content-type", raw)]), "kafka:orders", None)
+    assert (delivery.content_type or "").encode().startswith(b"\\x")
+
+
 def test_publishers_cannot_forge_a_ticket() -> None:
     record = received(*wire.held(Hold(Delivery(body=b""), b"", TICKET)))
     delivery = wire.delivery_of(record, "kafka:orders", "token")
