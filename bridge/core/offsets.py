@@ -1,53 +1,79 @@
 """
-What is done above the watermark of a partition, as the text that Kafka keeps beside a committed offset.
+What stands beside a committed offset of Kafka: which records above it are done already.
 
-One bit an offset, zlib, base64: 40 to 170 characters in practice. Kafka takes 4,096 (`offset.metadata.max.bytes`).
+A commit says that everything below it is done. One slow event holds it back, and after a crash everything behind that
+event would come again. So a bitmap of what is done above the commit travels in its metadata. It is a shortening, never
+a truth of its own: what it does not name comes again, and the key store knows it.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from typing import Final
 
-LIMIT: Final = 4_000  # characters
-FARTHEST: Final = 1 << 16  # offsets above the watermark that are looked at; no more may be undone either
-MARK: Final = "b1:"  # before what is ours: other tools write other things there
+LIMIT: Final = 4_000  # characters; brokers take 4,096 (offset.metadata.max.bytes)
+SPAN: Final = 1 << 17  # offsets above the commit that are looked at
+MARK: Final = "eb1"  # of our own format; other tools write there what they like
 
 
-def pack(low: int, done: Iterable[int]) -> str:
+def pack(low: int, done: Iterable[int], scope: str = "") -> str:
     """
-    The done offsets above `low` as text of at most `LIMIT` characters; "" for none.
+    The metadata for a commit of `low`, where the offsets `done` above it are finished too; "" for none.
 
-    Where they do not fit, the farthest are left out: they will be done again, never skipped.
+    At most 4,000 characters: the farthest offsets are left out where more do not fit. `scope` names the cluster and the
+    partition, since tools that mirror a cluster copy metadata to where other records have the same offsets.
     """
-    bits = 0
-    for offset in done:
-        if 0 <= (place := offset - low) < FARTHEST:
-            bits |= 1 << place
-    width = bits.bit_length()
-    while width:
-        text = MARK + base64.b64encode(zlib.compress(bits.to_bytes(width // 8 + 1, "little"))).decode()
-        if len(text) <= LIMIT:
-            return text
-        width //= 2
-        bits &= (1 << width) - 1
-        width = bits.bit_length()
-    return ""
+    bits = sorted(offset - low for offset in done if 0 < offset - low <= SPAN)
+    text = _text(low, bits, scope)
+    if len(text) <= LIMIT:
+        return text
+    fits, over = 0, len(bits)  # so many of the nearest fit, so many do not
+    while over - fits > 1:
+        middle = (fits + over) // 2
+        fits, over = (middle, over) if len(_text(low, bits[:middle], scope)) <= LIMIT else (fits, middle)
+    return _text(low, bits[:fits], scope)
 
 
-def unpack(low: int, text: str) -> frozenset[int]:
-    """The done offsets that `pack` wrote for this committed offset; none for whatever else stands there."""
-    if not text.startswith(MARK):
+def unpack(offset: int, text: str | None, scope: str | None = None) -> frozenset[int]:
+    """
+    The offsets above a committed `offset` that are done, from its metadata; none where that is not ours.
+
+    It must have been written for this very offset, and for this `scope` unless that is None: somebody may have moved
+    the offset, or copied the metadata to another cluster.
+    """
+    mark, _, rest = (text or "").partition(":")
+    head, _, coded = rest.partition(":")
+    low, _, written_for = head.partition("@")
+    if mark != MARK or low != str(offset) or (scope is not None and written_for != _sum(scope)):
         return frozenset()
     try:
-        stream = zlib.decompressobj()
-        packed = stream.decompress(base64.b64decode(text.removeprefix(MARK), validate=True), FARTHEST // 8 + 1)
-    except (binascii.Error, ValueError, zlib.error):
+        raw = zlib.decompressobj()
+        bitmap = raw.decompress(b64decode(coded, validate=True), SPAN // 8 + 1)
+    except (binascii.Error, zlib.error, ValueError):
         return frozenset()
-    if not stream.eof:
+    if not raw.eof:  # cut short, so its checksum was not seen, or larger than any of ours
         return frozenset()
-    bits = int.from_bytes(packed, "little")
-    return frozenset(low + place for place in range(bits.bit_length()) if bits >> place & 1)
+    return frozenset(offset + bit for bit in _bits(bitmap))
+
+
+def _text(low: int, bits: list[int], scope: str) -> str:
+    if not bits:
+        return ""
+    bitmap = bytearray(bits[-1] // 8 + 1)
+    for bit in bits:
+        bitmap[bit // 8] |= 1 << bit % 8
+    return f"{MARK}:{low}@{_sum(scope)}:{b64encode(zlib.compress(bitmap, 9)).decode()}"
+
+
+def _bits(bitmap: bytes) -> Iterable[int]:
+    for number, octet in enumerate(bitmap):
+        for bit in range(8) if octet else ():
+            if octet >> bit & 1:
+                yield number * 8 + bit
+
+
+def _sum(scope: str) -> str:
+    return f"{zlib.crc32(scope.encode()):08x}"
