@@ -1,4 +1,4 @@
-"""The contract of sources, over memory and over RabbitMQ."""
+"""The contract of sources, over memory, RabbitMQ and Kafka."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.protocol.group import LeaveGroupRequest
 from pydantic import SecretStr
 
+from bridge.core.offsets import unpack
+from bridge.kafka.session import Session
+from bridge.reconnecting import Reconnecting
+from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.memory import MemorySource
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
+from devtools.kafka_lab import Lab as KafkaLab
 from devtools.rabbitmq import Node
 from tests.contract.source import SourceContract, SourcePeer
 from tests.integration.rabbitmq.lab import Lab, lab
@@ -51,6 +58,42 @@ class RabbitMQPeer(SourcePeer):
         await asyncio.to_thread(self._broker.eval, DROP_CONSUMERS.format(vhost=self._vhost))
 
 
+class KafkaPeer(SourcePeer):
+    """One partition, so that there is an order. Losing the connection means being put out of the group."""
+
+    def __init__(self, bootstrap: str, topic: str, outside: KafkaLab) -> None:
+        self._outside, self._topic = outside, topic
+        self.source = self._source = kafka_source(bootstrap, topic, prefetch=self.prefetch)
+
+    async def publish(self, *bodies: bytes) -> None:
+        await self._outside.produce(self._topic, bodies)
+
+    async def waiting(self) -> int:
+        place = TopicPartition(self._topic, 0)
+        end = (await self._outside.ends(self._topic))[0]
+        committed = (await self._outside.committed(self._topic)).get(place)
+        if committed is None:
+            return end
+        return end - committed.offset - len(unpack(committed.offset, committed.metadata))
+
+    async def lose_connection(self) -> None:
+        await put_out_of_group(self._source)
+
+
+def kafka_source(bootstrap: str, topic: str, **more: object) -> Reconnecting:
+    settings = {"type": "kafka", "bootstrap_servers": bootstrap, "topics": [topic], "group_id": topic}
+    quick = {"commit_interval": 0.05, "rebalance_drain": 0.1}
+    return KafkaSourceSettings.model_validate(settings | quick | more).build("default")
+
+
+async def put_out_of_group(source: Reconnecting) -> None:
+    """As if our heartbeats had not come: the coordinator gives our partitions to others."""
+    session = source._session
+    assert isinstance(session, Session)
+    coordinator = session._member.consumer._coordinator
+    await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, coordinator.member_id))
+
+
 DROP_CONSUMERS = """\
 [exit(rabbit_misc:pget(pid, I), kill) || I <- rabbit_networking:connection_info_all([pid, vhost, client_properties]),
     rabbit_misc:pget(vhost, I) == <<"{vhost}">>,
@@ -73,6 +116,17 @@ class TestRabbitMQSource(SourceContract):
         async with lab(broker.url_of(vhost)) as publisher:
             await publisher.declare("events", {"x-delivery-limit": 100})
             peer = RabbitMQPeer(broker, vhost, publisher)
+            await peer.source.open()
+            yield peer
+            await peer.source.close()
+
+
+class TestKafkaSource(SourceContract):
+    @pytest.fixture
+    async def peer(self, bootstrap: str, unique: str) -> AsyncIterator[SourcePeer]:
+        async with KafkaLab(bootstrap) as outside:
+            await outside.create_topic(unique)
+            peer = KafkaPeer(bootstrap, unique, outside)
             await peer.source.open()
             yield peer
             await peer.source.close()
