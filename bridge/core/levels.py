@@ -70,9 +70,9 @@ class Levels:
         """The seconds of each topic."""
         return {self.topic(level): level for level in LEVELS}
 
-    def configs(self, level: int) -> Mapping[str, str]:
+    def configs(self, level: int, largest: int = 0) -> Mapping[str, str]:
         """
-        What the topic of a level must be told, in the words of Kafka.
+        What the topic of a level must be told, in the words of Kafka, to take records of up to `largest` bytes.
 
         Nothing may go by age or size, or an event that waits goes with it: what has left is deleted by the bridge.
         """
@@ -81,6 +81,6 @@ class Levels:
             "retention.ms": FOR_EVER,
             "retention.bytes": FOR_EVER,
             "message.timestamp.type": "CreateTime",
-            "segment.bytes": str(SEGMENT_BYTES),
+            "segment.bytes": str(max(SEGMENT_BYTES, largest)),
         }
         return configs | {"segment.ms": str(SEGMENT_MS)} if level < HOUR else configs

@@ -6,7 +6,10 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from bridge.delays.kafka import KafkaDelaySettings
 from bridge.delays.memory import MemoryDelaySettings
 from bridge.delays.rabbitmq import RabbitMQDelaySettings
 
-DelaySettings: TypeAlias = Annotated[RabbitMQDelaySettings | MemoryDelaySettings, Field(discriminator="type")]
+DelaySettings: TypeAlias = Annotated[
+    RabbitMQDelaySettings | KafkaDelaySettings | MemoryDelaySettings, Field(discriminator="type")
+]

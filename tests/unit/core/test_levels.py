@@ -139,3 +139,8 @@ def test_no_level_forgets_anything_by_itself() -> None:
 def test_short_levels_change_their_segments_often() -> None:
     assert "segment.ms" in Levels("bridge").configs(1_024)
     assert "segment.ms" not in Levels("bridge").configs(4_096)
+
+
+def test_a_segment_has_room_for_the_largest_record() -> None:
+    assert Levels("bridge").configs(1)["segment.bytes"] == str(64 << 20)
+    assert Levels("bridge").configs(1, 128 << 20)["segment.bytes"] == str(128 << 20)

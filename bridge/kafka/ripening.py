@@ -1,0 +1,255 @@
+"""One session of what comes due: reads the levels ahead, parks again what must wait longer, hands out the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from bridge import tasks
+from bridge.core.levels import Levels, level_for, ripe_at
+from bridge.errors import ConfigError, Disconnected, EndOfSource, Unavailable
+from bridge.kafka import wire
+from bridge.kafka.options import KafkaConnection
+from bridge.kafka.pace import Bounds, Fetch, Pace, Topics
+from bridge.kafka.session import Session
+from bridge.model import Delivery, Stage, Verdict
+
+log = logging.getLogger(__name__)
+
+READ: Final = 1_000  # copies taken from the session at once
+FIRST_WAIT: Final = 0.2  # seconds before parking is tried again; doubles up to LAST_WAIT
+LAST_WAIT: Final = 5.0
+
+# Little of each partition is read ahead, and few requests are made for it: no level needs a record sooner than its own
+# length. What was parked again since the last commit is parked once more after a crash.
+PACE: Final = Pace(
+    bounds=Bounds(out=500, held=500, bytes=512 << 10),
+    fetch=Fetch(min_bytes=1 << 20, max_wait_ms=250, partition_bytes=256 << 10),
+    commit_every=0.25,
+)
+
+Put: TypeAlias = "Callable[[Sequence[tuple[int, wire.Record]]], Awaitable[list[Exception | None]]]"
+"""Writes records to the levels of so many seconds. Raises Unavailable when nothing of it can be vouched for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Copy(Delivery):
+    """A held copy as it lies in its level. Most are parked again, so only those that are handed out are read."""
+
+    record: Any
+
+    @classmethod
+    def of(cls, record: Any, origin: str, token: object) -> Copy:
+        """How the session below reads records."""
+        return cls(record=record, body=record.value or b"", origin=origin, token=token, stage=Stage.DUE)
+
+    @property
+    def due_at(self) -> int:
+        """Epoch ms; 0 when nobody can read it, which is for whoever receives it to complain of."""
+        return wire.due_at_of(self.record) or 0
+
+    def opened(self) -> Delivery:
+        """The delivery as it was before it was held."""
+        delivery = wire.due_delivery_of(self.record, self.origin, self.token)
+        delivery.redelivered = self.redelivered
+        return delivery
+
+    def rewritten(self) -> wire.Record:
+        """The same record once more."""
+        return self.record.key, self.body, self.record.headers
+
+
+def ripeness(levels: Levels, window: float) -> Callable[[Any], float]:
+    """How the session below knows when a record may leave its level, in epoch seconds."""
+    seconds = levels.topics()
+
+    def ripe(record: Any) -> float:
+        due_at = wire.due_at_of(record)
+        if due_at is None:
+            return 0.0
+        return ripe_at(record.timestamp, seconds[record.topic], due_at, window) / 1000
+
+    return ripe
+
+
+def levels_session(
+    connection: KafkaConnection,
+    levels: Levels,
+    put: Put,
+    *,
+    window: float,
+    prepare: Callable[[], Awaitable[None]],
+    where: str,
+) -> Ripening:
+    """
+    A session that is not open yet.
+
+    `prepare` creates and verifies the topics. It comes before anybody asks for them, or a broker makes them itself.
+    """
+    below = Session(
+        connection,
+        Topics(group_id=levels.group, names=tuple(levels.topics())),
+        read=Copy.of,
+        where=where,
+        pace=PACE,
+        ripe=ripeness(levels, window),
+        prepare=prepare,
+    )
+    return Ripening(below, put, window=window, where=where)
+
+
+class Ripening:
+    """
+    A session upon the levels that lives once, as `bridge.reconnecting` wants it.
+
+    `below` hands out what is ripe. Of that, what is due within `window` seconds is handed on; the rest is put into its
+    next level, and settled once it is durable there. Where that fails it is tried again, since a record that is never
+    settled would hold up its partition for ever; what comes due meanwhile is handed on.
+    """
+
+    def __init__(self, below: Session, put: Put, *, window: float, where: str) -> None:
+        self._below = below
+        self._put = put
+        self._window = int(window * 1000)
+        self._where = where
+        self._due: deque[Copy] = deque()
+        self._again: list[Copy] = []
+        self._arrived = asyncio.Event()
+        self._wanted = asyncio.Event()  # set when something is to be parked again
+        self._stopped = False
+        self._fault: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.reparked = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._below.connected and self._fault is None
+
+    @property
+    def settled(self) -> int:
+        return self._below.settled
+
+    @property
+    def forgotten(self) -> int:
+        return self._below.forgotten
+
+    async def open(self) -> None:
+        """Raises Disconnected or ConfigError."""
+        await self._below.open()
+        self._tasks = [asyncio.create_task(self._supervised(act)) for act in (self._take_in, self._park_again)]
+
+    async def close(self) -> None:
+        await tasks.end(*self._tasks)
+        await self._below.close()
+
+    async def receive(self, limit: int, linger: float) -> list[Delivery]:
+        await self._until(1)
+        if linger > 0 and len(self._due) < limit:
+            try:
+                async with asyncio.timeout(linger):
+                    await self._until(limit)
+            except TimeoutError:
+                pass
+        return [self._due.popleft().opened() for _ in range(min(limit, len(self._due)))]
+
+    async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
+        await self._below.settle(batch, verdicts)
+
+    def owns(self, delivery: Delivery) -> bool:
+        return self._below.owns(delivery)
+
+    def pause(self) -> None:
+        self._below.pause()
+
+    def resume(self) -> None:
+        self._below.resume()
+
+    def stop(self) -> None:
+        """What was not handed out or parked again stays where it is."""
+        self._stopped = True
+        self._due.clear()
+        self._again.clear()
+        self._below.stop()
+        self._arrived.set()
+
+    async def _until(self, count: int) -> None:
+        """Wait for so many copies. Raises EndOfSource or Disconnected."""
+        while True:
+            if self._stopped:
+                raise EndOfSource
+            if self._fault is not None:
+                raise Disconnected(self._fault)
+            if len(self._due) >= count:
+                return
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _take_in(self) -> None:
+        while not self._stopped:
+            self._sort(await self._below.receive(READ, 0.0))
+
+    def _sort(self, copies: Sequence[Delivery]) -> None:
+        """Tell apart what may be handed out and what has to wait longer."""
+        if self._stopped:
+            return
+        horizon = _now() + self._window
+        for copy in copies:
+            assert isinstance(copy, Copy)
+            if copy.due_at <= horizon:
+                self._due.append(copy)
+                self._arrived.set()
+            else:
+                self._again.append(copy)
+                self._wanted.set()
+
+    async def _park_again(self) -> None:
+        wait = FIRST_WAIT
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            copies, self._again = self._again, []
+            try:
+                await self._park(copies)
+                wait = FIRST_WAIT
+            except Unavailable as error:
+                log.warning(
+                    "not_parked_again", extra={"part": self._where, "copies": len(copies), "reason": str(error)}
+                )
+                await asyncio.sleep(wait)
+                wait = min(LAST_WAIT, wait * 2)
+                self._sort(copies)
+
+    async def _park(self, copies: Sequence[Copy]) -> None:
+        """Park again what is still ours, each as long as it can be. Raises Unavailable."""
+        copies = [copy for copy in copies if self._below.owns(copy)]
+        now = _now()
+        results = await self._put([(level_for((copy.due_at - now) / 1000, 1), copy.rewritten()) for copy in copies])
+        parked = [copy for copy, refusal in zip(copies, results, strict=True) if refusal is None]
+        # What the levels take no more is for whoever receives it to bury.
+        self._due.extend(copy for copy, refusal in zip(copies, results, strict=True) if refusal is not None)
+        self._arrived.set()
+        self.reparked += len(parked)
+        await self._below.settle(parked, [Verdict.SETTLE] * len(parked))
+
+    async def _supervised(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Run something that lasts as long as the session; if it fails, the session is over."""
+        try:
+            await act()
+        except EndOfSource:
+            self._stopped = True
+        except (Disconnected, ConfigError) as error:
+            self._fault = str(error)
+        except Exception as error:
+            log.exception("ripening_failed", extra={"part": self._where})
+            self._fault = f"{type(error).__name__} in the bridge"
+        finally:
+            self._arrived.set()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
