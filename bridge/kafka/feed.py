@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final, Self
 
-import aiokafka.client
 from aiokafka import AIOKafkaProducer, errors
-from aiokafka.protocol.metadata import MetadataRequest
 
 from bridge.errors import ConfigError, Disconnected
 from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
+from bridge.kafka.metadata import never_create
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.outgoing import Outgoing
 from bridge.tasks import end
@@ -38,8 +36,7 @@ class Feed:
     @classmethod
     async def opened(cls, connection: KafkaConnection, *, where: str, linger: float, compression: str | None) -> Self:
         """Connect. Raises Disconnected or ConfigError."""
-        # A topic that is missing is missed: asking for it must not create it, with settings that lose what is in it.
-        aiokafka.client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
+        never_create()
         client = AIOKafkaProducer(
             **client_options(connection, where=where, client_id=f"event-bridge {where}"),
             acks="all",
