@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from devtools.containers import ContainedNode, frame
 from devtools.kafka_jars import RELEASES
 from devtools.kafka_node import CLUSTER_ID, JVM, SCRAM, KafkaNode, Plan, escaped
@@ -29,15 +31,11 @@ class ContainedKafkaNode(ContainedNode, KafkaNode):
             self._publish(port, self._ports[name])
         settings = plan.properties(
             {name: f"0.0.0.0:{port}" for name, port in inside.items()},
-            self._addresses,
+            self._advertised,
             f"127.0.0.1:{CONTROLLER_PORT}",
             DATA,
         )
-        self._frame.env.update({variable(name): escaped(value) for name, value in settings.items()})
-        self._frame.with_env("CLUSTER_ID", CLUSTER_ID)
-        self._frame.with_env("KAFKA_HEAP_OPTS", f"-Xmx{heap}")
-        self._frame.with_env("KAFKA_JVM_PERFORMANCE_OPTS", " ".join(JVM))
-        self._frame.with_env("KAFKA_LOG4J_ROOT_LOGLEVEL", "INFO")
+        self._frame.env.update(environment(settings, heap))
 
     def start(self) -> None:
         known = self._created
@@ -64,6 +62,16 @@ class ContainedKafkaNode(ContainedNode, KafkaNode):
             self._run(CONFIGS, *where, "--alter", "--add-config", added)
 
 
-def variable(setting: str) -> str:
-    """Return the variable that the image reads a setting of the broker from (see kafka.docker.KafkaDockerWrapper)."""
+def environment(settings: Mapping[str, str], heap: str) -> dict[str, str]:
+    """Return the variables of which the image makes these settings (by its program kafka.docker.KafkaDockerWrapper)."""
+    return {
+        **{_variable(name): escaped(value) for name, value in settings.items()},
+        "CLUSTER_ID": CLUSTER_ID,
+        "KAFKA_HEAP_OPTS": f"-Xmx{heap}",
+        "KAFKA_JVM_PERFORMANCE_OPTS": " ".join(JVM),
+        "KAFKA_LOG4J_ROOT_LOGLEVEL": "INFO",
+    }
+
+
+def _variable(setting: str) -> str:
     return "KAFKA_" + setting.upper().replace("_", "__").replace("-", "___").replace(".", "_")

@@ -42,7 +42,11 @@ class Lab:
         self._admin = AIOKafkaAdminClient(**self._client)
 
     async def __aenter__(self) -> Self:
-        await self._within(self._admin.start())
+        try:
+            await self._within(self._admin.start())
+        except BaseException:
+            await self._within(self._admin.close())
+            raise
         return self
 
     async def __aexit__(

@@ -94,7 +94,7 @@ class LocalKafkaNode(KafkaNode):
 
     def _write_settings(self) -> None:
         controller = f"127.0.0.1:{free_port()}"
-        settings = self._plan.properties(self._addresses, self._addresses, controller, str(self._data))
+        settings = self._plan.properties(self._listeners, self._advertised, controller, str(self._data))
         self._settings.write_text("".join(f"{name}={escaped(value)}\n" for name, value in settings.items()))
 
     def _environment(self) -> dict[str, str]:

@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 
 from devtools.node import Node
 from devtools.scratch import free_port
+from devtools.wire import Wire
 
 PLAIN = "PLAINTEXT"
 """The listener, and the protocol, without TLS and without users. Every node has it."""
+
+WIRE = "WIRE"
+"""A listener for `KafkaNode.wire`. Every node has it."""
 
 CLUSTER_ID = "bridgebridgebridgebrid"
 """16 bytes in base64; nodes share nothing, so they may have the same."""
@@ -70,7 +74,7 @@ class Plan:
         self, listeners: Mapping[str, str], advertised: Mapping[str, str], controller: str, data: str
     ) -> dict[str, str]:
         """Return the broker's settings, given the host:port of each listener and the folder of its data."""
-        protocols = {name: name for name in self.protocols} | {"CONTROLLER": PLAIN}
+        protocols = {name: name for name in self.protocols} | {WIRE: PLAIN, "CONTROLLER": PLAIN}
         own = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -98,7 +102,8 @@ class KafkaNode(Node):
     """A broker that is its own controller (KRaft), on ports of its own."""
 
     def __init__(self, plan: Plan) -> None:
-        self._ports = {protocol: free_port() for protocol in plan.protocols}
+        self._ports = {name: free_port() for name in (*plan.protocols, WIRE)}
+        self._wire_port = free_port()
         super().__init__(plan.version, self._ports[PLAIN])
         self._plan = plan
 
@@ -111,9 +116,22 @@ class KafkaNode(Node):
         """Return where clients begin that use one of the plan's protocols, for instance "SASL_SSL"."""
         return f"127.0.0.1:{self._ports[protocol]}"
 
+    def wire(self) -> Wire:
+        """
+        Return a wire to this node, not open yet; clients that begin at its `address` know of no other way.
+
+        There is one at a time. Others that begin at `bootstrap` notice nothing of what happens to it.
+        """
+        return Wire(self._wire_port, self._ports[WIRE])
+
     @property
-    def _addresses(self) -> dict[str, str]:
-        return {protocol: self.address(protocol) for protocol in self._ports}
+    def _listeners(self) -> dict[str, str]:
+        return {name: self.address(name) for name in self._ports}
+
+    @property
+    def _advertised(self) -> dict[str, str]:
+        """Where the node sends its clients, by the listener that they ask at."""
+        return {**self._listeners, WIRE: f"127.0.0.1:{self._wire_port}"}
 
     @abstractmethod
     def freeze(self) -> None:

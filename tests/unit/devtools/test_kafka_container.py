@@ -1,8 +1,7 @@
-"""Kafka nodes in containers: what they ask of a Docker engine, and what the image makes of it."""
+"""What Kafka nodes in containers ask of a Docker engine."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +9,8 @@ import pytest
 from testcontainers.core.config import testcontainers_config
 
 from devtools import kafka, kafka_security
-from devtools.containers import engine_answers
 from devtools.kafka_container import ContainedKafkaNode
-from devtools.kafka_jars import jars, java
-from devtools.kafka_node import KafkaNode, Plan
-from devtools.processes import run
+from devtools.kafka_node import KafkaNode
 from tests.unit.devtools.docker_engine import Engine, serving
 
 TLS = Path(__file__).parents[2] / "fakes" / "tls"
@@ -80,27 +76,3 @@ def test_the_users_of_scram_are_added_once(engine: Engine) -> None:
         node.restart()
     assert [command[command.index("--entity-name") + 1] for command in engine.executed] == [*kafka_security.USERS]
     assert "SCRAM-SHA-256=[password=bob-secret],SCRAM-SHA-512=[password=bob-secret]" in engine.executed[-1]
-
-
-@pytest.mark.skipif(engine_answers(), reason="the other tests run the image itself, and no jars are at hand")
-@pytest.mark.parametrize("secured", [False, True])
-@pytest.mark.usefixtures("engine")
-def test_the_image_makes_of_its_variables_the_settings_that_were_meant(
-    tmp_path: Path, kafka_version: str, secured: bool
-) -> None:
-    """Its own program (kafka.docker.KafkaDockerWrapper) is among the jars; it writes the settings and formats."""
-    plan = kafka_security.plan(kafka_version, TLS, {}) if secured else Plan(kafka_version)
-    node = ContainedKafkaNode(plan)
-    node._frame.env["KAFKA_LOG_DIRS"] = str(tmp_path / "data")
-    command = [java(), "-cp", f"{jars(kafka_version)}/*", "kafka.docker.KafkaDockerWrapper", "setup"]
-    for name in ("default", "mounted", "final"):
-        (tmp_path / name).mkdir()
-        command += [f"--{name}-configs-dir", str(tmp_path / name)]
-    run(command, env={"PATH": os.environ["PATH"], **node._frame.env})
-    written = (tmp_path / "final" / "server.properties").read_text()
-    wanted = plan.properties({}, {}, "", "")
-    settings = dict(line.split("=", 1) for line in written.splitlines() if line)
-    assert (tmp_path / "data" / "meta.properties").exists()
-    assert settings.keys() == wanted.keys()
-    for name in plan.settings:
-        assert settings[name].replace(r"\n", "\n") == plan.settings[name]

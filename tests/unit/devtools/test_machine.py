@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import pytest
 
-from devtools import browser, containers, debian, machine
+from devtools import browser, containers, debian, kafka, kafka_jars, machine, rabbitmq
 from devtools.processes import CommandError, MissingError
-from devtools.rabbitmq import VERSIONS
+
+RABBITMQS = {*rabbitmq.VERSIONS}
+KAFKAS = {*kafka.VERSIONS}
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The versions of RabbitMQ that were asked for, on a machine without a Docker engine."""
+    """The versions of brokers that were asked for, on a machine without a Docker engine."""
     versions: list[str] = []
     monkeypatch.setattr(containers, "engine_answers", lambda: False)
     monkeypatch.setattr(debian, "rabbitmq_root", versions.append)
+    monkeypatch.setattr(kafka_jars, "jars", versions.append)
     monkeypatch.setattr(browser, "chromium", lambda: versions.append("chromium"))
     return versions
 
 
 @pytest.mark.parametrize(
-    ("rabbitmq", "chromium", "expected"),
+    ("wanted", "expected"),
     [
-        (True, True, {*VERSIONS, "chromium"}),
-        (True, False, {*VERSIONS}),
-        (False, True, {"chromium"}),
-        (False, False, set()),
+        ({"rabbitmq", "kafka", "chromium"}, {*RABBITMQS, *KAFKAS, "chromium"}),
+        ({"rabbitmq"}, RABBITMQS),
+        ({"kafka"}, KAFKAS),
+        ({"chromium"}, {"chromium"}),
+        (set(), set()),
     ],
 )
-def test_only_what_is_needed_is_installed(asked: list[str], rabbitmq: bool, chromium: bool, expected: set[str]) -> None:
-    assert machine.prepare(rabbitmq=rabbitmq, kafka=False, chromium=chromium) == []
+def test_only_what_is_needed_is_installed(asked: list[str], wanted: set[str], expected: set[str]) -> None:
+    every = ("rabbitmq", "kafka", "chromium")
+    assert machine.prepare(**{name: name in wanted for name in every}) == []
     assert set(asked) == expected
 
 
 def test_with_a_docker_engine_no_broker_is_installed(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "engine_answers", lambda: True)
-    machine.prepare(rabbitmq=True, kafka=False, chromium=False)
+    machine.prepare(rabbitmq=True, kafka=True, chromium=False)
     assert asked == []
 
 
@@ -47,5 +52,5 @@ def test_what_cannot_be_had_is_said_and_the_rest_is_installed(
         raise error
 
     monkeypatch.setattr(browser, "chromium", refuse)
-    assert machine.prepare(rabbitmq=True, kafka=False, chromium=True) == [str(error)]
-    assert set(asked) == set(VERSIONS)
+    assert machine.prepare(rabbitmq=True, kafka=True, chromium=True) == [str(error)]
+    assert set(asked) == RABBITMQS | KAFKAS

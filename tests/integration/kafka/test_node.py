@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from devtools.kafka import KafkaNode
+from devtools.containers import engine_answers
+from devtools.kafka import NEWEST, KafkaNode, private_node
 from devtools.kafka_lab import Committed, Lab
+from devtools.kafka_local import LocalKafkaNode
+from devtools.processes import wait_until
+
+OWNER = f"""
+from devtools.kafka import private_node
+node = private_node({NEWEST!r})
+node.start()
+print(node.pid, node.logs.parent, flush=True)
+input()
+"""
 
 
 async def test_a_topic_takes_records_and_tells_where_it_begins_and_ends(bootstrap: str, unique: str) -> None:
@@ -96,3 +112,72 @@ async def test_a_frozen_broker_is_silent_until_it_is_thawed(fresh_newest_kafka: 
 def test_nodes_share_nothing(newest_kafka: KafkaNode, fresh_newest_kafka: KafkaNode) -> None:
     assert newest_kafka.bootstrap != fresh_newest_kafka.bootstrap
     assert newest_kafka.logs != fresh_newest_kafka.logs
+
+
+async def test_a_topic_that_is_merely_looked_for_does_not_come_into_being(bootstrap: str, unique: str) -> None:
+    async with Lab(bootstrap) as lab:
+        for look in (lab.partitions, lab.ends, lab.records, lab.configs):
+            with pytest.raises(UnknownTopicOrPartitionError):
+                await look(unique)
+        assert unique not in await lab.topics()
+
+
+async def test_the_settings_of_a_node_can_be_chosen(unique: str) -> None:
+    node = private_node(NEWEST, {"auto.create.topics.enable": "false"})
+    try:
+        await asyncio.to_thread(node.start)
+        async with Lab(node.bootstrap) as lab:
+            with pytest.raises(UnknownTopicOrPartitionError):
+                await lab.produce(unique, [b"x"], request_timeout_ms=1000)
+            assert await lab.topics() == []
+    finally:
+        await asyncio.to_thread(node.close)
+
+
+async def test_whoever_comes_by_the_wire_can_be_frozen_out_and_cut_off_alone(
+    newest_kafka: KafkaNode, unique: str
+) -> None:
+    async with newest_kafka.wire() as wire, Lab(newest_kafka.bootstrap) as lab, Lab(wire.address) as behind:
+        await lab.create_topic(unique)
+        await behind.topics()
+        connections = wire.accepted
+        assert connections > 0
+        wire.freeze()
+        asked = asyncio.ensure_future(behind.topics())
+        assert unique in await lab.topics()
+        assert not asked.done()
+        wire.thaw()
+        assert unique in await asked
+        assert wire.accepted == connections
+        wire.cut()
+        assert unique in await lab.topics()
+        await behind.produce(unique, [b"y"])
+        assert wire.accepted > connections
+        await wire.close()
+        with pytest.raises(KafkaError):
+            async with Lab(wire.address):
+                pass
+
+
+def runs(pid: int) -> bool:
+    """Whether the process exists and is no zombie; proc(5) has its state behind the name in parentheses."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(engine_answers(), reason="a container ends with its session, by the library's own means")
+@pytest.mark.parametrize("how", [signal.SIGKILL, None])
+def test_a_node_leaves_nothing_behind_however_its_owner_ends(
+    how: signal.Signals | None, newest_kafka: KafkaNode
+) -> None:
+    command = [sys.executable, "-c", OWNER]
+    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout
+        pid, folder = owner.stdout.readline().split()
+        assert runs(int(pid))
+        owner.send_signal(how) if how else owner.communicate("\n")
+    wait_until(lambda: not runs(int(pid)), within=10, what="the node ends")
+    LocalKafkaNode(newest_kafka._plan).close()  # whoever needs a folder sweeps those of the dead
+    assert not Path(folder).exists()
