@@ -21,12 +21,12 @@ MARK: Final = "eb1"  # of our own format; other tools write there what they like
 
 def pack(low: int, done: Iterable[int], scope: str = "") -> str:
     """
-    The metadata for a commit of `low`, where the offsets `done` above it are finished too; "" for none.
+    The metadata for a commit of `low`, where the offsets `done` from there on are finished too; "" for none.
 
     At most 4,000 characters: the farthest offsets are left out where more do not fit. `scope` names the cluster and the
     partition, since tools that mirror a cluster copy metadata to where other records have the same offsets.
     """
-    bits = sorted(offset - low for offset in done if 0 < offset - low <= SPAN)
+    bits = sorted(offset - low for offset in done if 0 <= offset - low <= SPAN)
     text = _text(low, bits, scope)
     if len(text) <= LIMIT:
         return text
@@ -39,7 +39,7 @@ def pack(low: int, done: Iterable[int], scope: str = "") -> str:
 
 def unpack(offset: int, text: str | None, scope: str | None = None) -> frozenset[int]:
     """
-    The offsets above a committed `offset` that are done, from its metadata; none where that is not ours.
+    The offsets from a committed `offset` on that are done, from its metadata; none where that is not ours.
 
     It must have been written for this very offset, and for this `scope` unless that is None: somebody may have moved
     the offset, or copied the metadata to another cluster.
