@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from bridge.core.offsets import unpack
+from aiokafka import AIOKafkaProducer
 
+from bridge.core.offsets import unpack
 from bridge.devserver.app import DevServer
 from bridge.devserver.settings import DevServerSettings
+from devtools.kafka_lab import Committed, Lab
 from devtools.scratch import free_port
 from tests.chaos.process import Bridge
 from tests.chaos.road import AnyRoad, settings_of
@@ -26,7 +25,6 @@ Record = tuple[Body, bytes | None, int | None]
 """A body, its key, its partition."""
 
 AT_ONCE = 500  # publishes on their way
-LOOK_LIMIT = 10_000  # ms for a question to a broker that may be down
 
 
 def event(event_id: str, *, name: str = "user.created", **more: Any) -> dict[str, object]:
@@ -65,30 +63,23 @@ class KafkaRoad(AnyRoad):
 
     async def depths(self) -> dict[str, int]:
         """How many records of each topic the bridge's groups have not done with, where there are any."""
-        waiting: Counter[str] = Counter()
-        async with self._looking() as (admin, consumer):
-            topics = await consumer.topics()
+        async with Lab(self.bootstrap) as lab:
             levels = f"{self.topic}.delay.v1"
-            waiting.update(await _waiting(admin, consumer, self.topic, [self.topic]))
-            own = [topic for topic in topics if topic.startswith(f"{levels}.")]
-            waiting.update(await _waiting(admin, consumer, levels, own))
-        return {topic: count for topic, count in waiting.items() if count}
+            groups = {
+                self.topic: [self.topic],
+                levels: [name for name in await lab.topics() if name.startswith(levels)],
+            }
+            depths = {
+                topic: await _waiting(lab, await lab.committed(group), topic)
+                for group, topics in ((self.topic, [self.topic]), (levels, own))
+                for topic in topics
+            }
+        return {topic: depth for topic, depth in depths.items() if depth}
 
     async def dead_letters(self) -> list[Any]:
         """Everything in the dead letters; it stays there."""
-        async with self._looking() as (_, consumer):
-            if self.dead_topic not in await consumer.topics():
-                return []
-            partitions = [TopicPartition(self.dead_topic, n) for n in consumer.partitions_for_topic(self.dead_topic)]
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
-            found: list[Any] = []
-            async with asyncio.timeout(30):
-                while any(await consumer.position(tp) < end for tp, end in ends.items()):
-                    for records in (await consumer.getmany(timeout_ms=200)).values():
-                        found += records
-            return found
+        async with Lab(self.bootstrap) as lab:
+            return await lab.records(self.dead_topic) if self.dead_topic in await lab.topics() else []
 
     def another(self, folder: Path) -> Bridge:
         """One more bridge of the same group, with a store and a port of its own."""
@@ -98,32 +89,15 @@ class KafkaRoad(AnyRoad):
         store = {"type": "sqlite", "path": str(folder / "keys.db")}
         return replace(self.bridge, folder=folder, settings=settings | {"admin": admin, "store": store}, starts=0)
 
-    @asynccontextmanager
-    async def _looking(self) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=LOOK_LIMIT)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
-        await admin.start()
-        await consumer.start()
-        try:
-            yield admin, consumer
-        finally:
-            await consumer.stop()
-            await admin.close()
 
-
-async def _waiting(admin: Any, consumer: Any, group: str, topics: Sequence[str]) -> Counter[str]:
-    partitions = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic)]
-    if not partitions:
-        return Counter()
-    ends = await consumer.end_offsets(partitions)
-    starts = await consumer.beginning_offsets(partitions)
-    committed = await admin.list_consumer_group_offsets(group)
-    waiting: Counter[str] = Counter()
-    for tp in partitions:
-        known = committed.get(tp)
-        offset = known.offset if known is not None and known.offset >= 0 else starts[tp]
-        done = unpack(offset, known.metadata or "") if known is not None else frozenset()
-        waiting[tp.topic] += max(0, ends[tp] - max(offset, starts[tp])) - len(done)
+async def _waiting(lab: Lab, committed: Mapping[tuple[str, int], Committed], topic: str) -> int:
+    ends, starts = await lab.ends(topic), await lab.starts(topic)
+    waiting = 0
+    for partition, end in ends.items():
+        known = committed.get((topic, partition))
+        low = starts[partition] if known is None else max(starts[partition], known.offset)
+        done = unpack(known.offset, known.metadata) if known is not None else ()
+        waiting += max(0, end - low) - len(done)
     return waiting
 
 
@@ -142,10 +116,8 @@ async def kafka_road(
     **settings: Any,
 ) -> AsyncIterator[KafkaRoad]:
     """Set up a road: source topic, event API, and a bridge that is not started yet. `settings` are its top level."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, partitions, 1)])
-    await admin.close()
+    async with Lab(bootstrap) as lab:
+        await lab.create_topic(topic, partitions)
     async with DevServer(api or DevServerSettings(port=0)) as server:
         source = {"type": "kafka", "bootstrap_servers": bootstrap, "topics": [topic], "group_id": topic}
         own = {"delay": {"namespace": topic}, "dead_letters": {"namespace": topic}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -156,13 +157,17 @@ async def test_attempts_keep_counting_over_restarts_and_reach_the_dead_letters(q
         await asyncio.sleep(1)
         assert await quiet_road.bridge.stop() == 0
         await quiet_road.bridge.start()
-        await until(lambda sends=sends: len(quiet_road.api.book.requests) > sends, what="the next attempt")
+        await until(partial(more_requests_than, quiet_road, sends), what="the next attempt")
 
     [dead] = await answered(quiet_road.dead_letters, what="the dead letter")
     headers = dict(dead.headers)
     assert headers["x-bridge-dlq-kind"] == b"exhausted"
     assert headers["x-bridge-dlq-attempts"] == b"4"
     await quiet_road.until_quiet()
+
+
+def more_requests_than(made: KafkaRoad, count: int) -> bool:
+    return len(made.api.book.requests) > count
 
 
 async def test_a_target_that_is_down_for_a_minute_costs_nothing(quiet_road: KafkaRoad) -> None:
