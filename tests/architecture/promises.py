@@ -27,6 +27,23 @@ FORBIDDEN_TEXTS = {
     "INSERT OR IGNORE": "marks are a log of blocks, not a row a key",
 }
 
+COMMITS, SEEKS = "commit", frozenset({"seek", "seek_to_beginning", "seek_to_end", "seek_to_committed"})
+MAY_SEEK = {
+    "bridge/kafka/membership.py": frozenset({"seek"}),
+    "bridge/kafka/reading.py": frozenset({"seek"}),
+    "bridge/kafka/reader.py": frozenset({"seek_to_beginning"}),
+}
+"""Where it is decided what is read next of a partition: at its assignment, after a failure, and for people's tools."""
+
+CONSUMER_SAYS = {
+    "enable_auto_commit": (frozenset({"False"}), "the client would commit what was fetched, not what is safe"),
+    "auto_offset_reset": (frozenset({"'earliest'", "'none'"}), "what is not known yet, or gone, would be skipped"),
+    "value_deserializer": (frozenset[str](), "a value it cannot read would block its partition for ever"),
+    "key_deserializer": (frozenset[str](), "a key it cannot read would block its partition for ever"),
+}
+CONSUMER_MUST_SAY = ("enable_auto_commit", "auto_offset_reset")
+"""Arguments of a Kafka consumer: what they may be, and why nothing else; those that default to what loses events."""
+
 EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
 PRIVATE_DETAILS = frozenset(
@@ -70,6 +87,37 @@ def no_trap_texts(module: Module) -> Iterator[Offence]:
             for text, why in FORBIDDEN_TEXTS.items():
                 if node.value == text or (" " in text and text in node.value):
                     yield Offence(module.path, node.lineno, f"{text}: {why}")
+
+
+def commits_name_offsets(module: Module) -> Iterator[Offence]:
+    if module.part not in {"kafka", "sources", "delays", "deadletters"}:
+        return
+    for called, node in calls_of(module.tree):
+        if called.rpartition(".")[2] == COMMITS and not (node.args or node.keywords):
+            yield Offence(module.path, node.lineno, f"{called}() commits what was fetched: name the offsets")
+
+
+def careful_consumers(module: Module) -> Iterator[Offence]:
+    for called, node in calls_of(module.tree):
+        if called.rpartition(".")[2] != "AIOKafkaConsumer":
+            continue
+        said = {argument.arg: ast.unparse(argument.value) for argument in node.keywords}
+        for name in CONSUMER_MUST_SAY:
+            if name not in said:
+                yield Offence(module.path, node.lineno, f"{name} is missing: {CONSUMER_SAYS[name][1]}")
+        for name, (allowed, why) in CONSUMER_SAYS.items():
+            if name in said and said[name] not in allowed:
+                yield Offence(module.path, node.lineno, f"{name}={said[name]}: {why}")
+
+
+def few_seek(module: Module) -> Iterator[Offence]:
+    for called, node in calls_of(module.tree):
+        owner, _, name = called.rpartition(".")
+        allowed = MAY_SEEK.get(module.path, frozenset())
+        if owner.endswith("consumer") and name in SEEKS and name not in allowed:
+            yield Offence(
+                module.path, node.lineno, f"{called}() moves past records or back: only {sorted(MAY_SEEK)} may"
+            )
 
 
 def _log_calls(module: Module) -> Iterator[ast.Call]:
@@ -149,6 +197,51 @@ RULES = (
             Sample("bridge/stores/a.py", "db.execute('INSERT OR IGNORE INTO keys VALUES (?)')"),
         ),
         (Sample("bridge/rabbitmq/a.py", '"""Why there is no x-expires here."""\nARGUMENTS = {"x-message-ttl": 1}'),),
+    ),
+    Rule(
+        "commits name their offsets",
+        commits_name_offsets,
+        (
+            Sample("bridge/kafka/reading.py", "async def f(self):\n    await self._consumer.commit()"),
+            Sample("bridge/sources/kafka.py", "async def f(c):\n    await c.commit()"),
+        ),
+        (
+            Sample("bridge/kafka/reading.py", "async def f(c):\n    await c.commit({place: (7, '')})"),
+            Sample("bridge/stores/sqlite.py", "db.commit()"),
+        ),
+    ),
+    Rule(
+        "consumers of Kafka skip nothing by default",
+        careful_consumers,
+        (
+            Sample("bridge/kafka/a.py", "AIOKafkaConsumer(group_id='a', auto_offset_reset='earliest')"),
+            Sample("bridge/kafka/a.py", "AIOKafkaConsumer(enable_auto_commit=True, auto_offset_reset='earliest')"),
+            Sample("bridge/kafka/a.py", "AIOKafkaConsumer(enable_auto_commit=False)"),
+            Sample("bridge/kafka/a.py", "AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset='latest')"),
+            Sample("bridge/kafka/a.py", "AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset=settings.begin)"),
+            Sample(
+                "bridge/kafka/a.py",
+                "AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset='none', value_deserializer=loads)",
+            ),
+        ),
+        (
+            Sample("bridge/kafka/a.py", "AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset='earliest')"),
+            Sample(
+                "bridge/kafka/a.py", "aiokafka.AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset='none')"
+            ),
+        ),
+    ),
+    Rule(
+        "few decide what is read next",
+        few_seek,
+        (
+            Sample("bridge/kafka/session.py", "self._member.consumer.seek(place, 7)"),
+            Sample("bridge/kafka/reading.py", "async def f(consumer):\n    await consumer.seek_to_end(place)"),
+        ),
+        (
+            Sample("bridge/kafka/reading.py", "self._member.consumer.seek(place, expected)"),
+            Sample("bridge/stores/logfile.py", "file.seek(0)"),
+        ),
     ),
     Rule(
         "log lines have stable names",
