@@ -11,9 +11,6 @@ from devtools.scratch import folder
 
 CONTROLLER_PORT = 9091
 
-FIRST_PORT = 9092
-"""Inside; the second listener has the next one, and so on."""
-
 DATA = "/var/lib/kafka/data"
 
 CONFIGS = "/opt/kafka/bin/kafka-configs.sh"
@@ -26,15 +23,11 @@ class ContainedKafkaNode(ContainedNode, KafkaNode):
         super().__init__(plan)
         self._folder = folder(f"kafka-{plan.version}")
         self._frame = frame(f"apache/kafka:{RELEASES[plan.version]}")
-        inside = {name: FIRST_PORT + index for index, name in enumerate(self._ports)}
-        for name, port in inside.items():
-            self._publish(port, self._ports[name])
-        settings = plan.properties(
-            {name: f"0.0.0.0:{port}" for name, port in inside.items()},
-            self._advertised,
-            f"127.0.0.1:{CONTROLLER_PORT}",
-            DATA,
-        )
+        # Inside the ports are the same, so that a client in there finds its way too.
+        for port in self._ports.values():
+            self._publish(port, port)
+        listeners = {name: f"0.0.0.0:{port}" for name, port in self._ports.items()}
+        settings = plan.properties(listeners, self._advertised, f"127.0.0.1:{CONTROLLER_PORT}", DATA)
         self._frame.env.update(environment(settings, heap))
 
     def start(self) -> None:
@@ -57,9 +50,14 @@ class ContainedKafkaNode(ContainedNode, KafkaNode):
     def _add_users(self) -> None:
         """Let SCRAM know its users; the image has no way to say it earlier."""
         for user, password in self._plan.scram.items():
-            added = ",".join(f"{mechanism}=[password={password}]" for mechanism in SCRAM)
-            where = ["--bootstrap-server", f"127.0.0.1:{FIRST_PORT}", "--entity-type", "users", "--entity-name", user]
-            self._run(CONFIGS, *where, "--alter", "--add-config", added)
+            for mechanism in SCRAM:
+                self._run(CONFIGS, *credential(self.bootstrap, user, mechanism, password))
+
+
+def credential(bootstrap: str, user: str, mechanism: str, password: str) -> list[str]:
+    """Return what kafka-configs.sh is told to let SCRAM know a user; it takes one mechanism at a time."""
+    where = ["--bootstrap-server", bootstrap, "--entity-type", "users", "--entity-name", user]
+    return [*where, "--alter", "--add-config", f"{mechanism}=[password={password}]"]
 
 
 def environment(settings: Mapping[str, str], heap: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""What Kafka's image makes of the variables that a node in a container is given."""
+"""What Kafka's image makes of what a node in a container tells it."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from devtools import kafka_security
 from devtools.containers import engine_answers
-from devtools.kafka_container import ContainedKafkaNode, environment
+from devtools.kafka_container import CONFIGS, ContainedKafkaNode, credential, environment
 from devtools.kafka_jars import jars, java
-from devtools.kafka_node import QUICK, WIRE, Plan
+from devtools.kafka_lab import Lab
+from devtools.kafka_node import QUICK, SCRAM, WIRE, KafkaNode, Plan
 from devtools.processes import run
 
 TLS = Path(__file__).parents[2] / "fakes" / "tls"
@@ -46,3 +48,16 @@ def by_its_own_program(settings: Mapping[str, str], version: str, folder: Path) 
 def in_a_container(plan: Plan) -> str:
     with ContainedKafkaNode(plan) as node:
         return node._run("cat", "/opt/kafka/config/server.properties")
+
+
+@pytest.mark.parametrize("mechanism", SCRAM)
+async def test_the_image_lets_scram_know_a_user(secured_kafka: KafkaNode, unique: str, mechanism: str) -> None:
+    words = credential(secured_kafka.bootstrap, unique, mechanism, "secret")
+    if isinstance(secured_kafka, ContainedKafkaNode):
+        await asyncio.to_thread(secured_kafka._run, CONFIGS, *words)
+    else:
+        command = [java(), "-cp", f"{jars(secured_kafka.version)}/*", "kafka.admin.ConfigCommand"]
+        await asyncio.to_thread(run, [*command, *words])
+    sasl = {"sasl_mechanism": mechanism, "sasl_plain_username": unique, "sasl_plain_password": "secret"}
+    async with Lab(secured_kafka.address("SASL_PLAINTEXT"), security_protocol="SASL_PLAINTEXT", **sasl) as lab:
+        assert await lab.topics() == []

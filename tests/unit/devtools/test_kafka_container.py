@@ -10,7 +10,7 @@ from testcontainers.core.config import testcontainers_config
 
 from devtools import kafka, kafka_security
 from devtools.kafka_container import ContainedKafkaNode
-from devtools.kafka_node import KafkaNode
+from devtools.kafka_node import SCRAM, KafkaNode
 from tests.unit.devtools.docker_engine import Engine, serving
 
 TLS = Path(__file__).parents[2] / "fakes" / "tls"
@@ -36,7 +36,7 @@ def test_where_an_engine_answers_a_node_is_a_container_on_the_loopback_only(engi
     assert isinstance(node, ContainedKafkaNode)
     assert engine.asked["Image"] == "apache/kafka:4.1.0"
     bindings = engine.asked["HostConfig"]["PortBindings"]
-    assert bindings["9092/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": str(node.port)}]
+    assert bindings[f"{node.port}/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": str(node.port)}]
     assert {each["HostIp"] for binding in bindings.values() for each in binding} == {"127.0.0.1"}
     assert f"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://{node.bootstrap}" in ",".join(engine.asked["Env"])
 
@@ -74,5 +74,7 @@ def test_it_can_be_closed_and_begin_anew(engine: Engine, node: KafkaNode) -> Non
 def test_the_users_of_scram_are_added_once(engine: Engine) -> None:
     with kafka.secured_node("4.1", TLS) as node:
         node.restart()
-    assert [command[command.index("--entity-name") + 1] for command in engine.executed] == [*kafka_security.USERS]
-    assert "SCRAM-SHA-256=[password=bob-secret],SCRAM-SHA-512=[password=bob-secret]" in engine.executed[-1]
+    added = [(command[command.index("--entity-name") + 1], command[-1]) for command in engine.executed]
+    expected = [(user, mechanism) for user in kafka_security.USERS for mechanism in SCRAM]
+    assert [(user, config.partition("=")[0]) for user, config in added] == expected
+    assert added[0] == ("alice", "SCRAM-SHA-256=[password=alice-secret]")
