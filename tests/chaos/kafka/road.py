@@ -65,10 +65,7 @@ class KafkaRoad(AnyRoad):
         """How many records of each topic the bridge's groups have not done with, where there are any."""
         async with Lab(self.bootstrap) as lab:
             levels = f"{self.topic}.delay.v1"
-            groups = {
-                self.topic: [self.topic],
-                levels: [name for name in await lab.topics() if name.startswith(levels)],
-            }
+            own = [name for name in await lab.topics() if name.startswith(levels)]
             depths = {
                 topic: await _waiting(lab, await lab.committed(group), topic)
                 for group, topics in ((self.topic, [self.topic]), (levels, own))

@@ -10,9 +10,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from devtools.kafka import KafkaNode
 
 from bridge.devserver.faults import Fault, Match
+from devtools.kafka import KafkaNode
 from tests.chaos.kafka.road import KafkaRoad, event
 from tests.chaos.process import Bridge
 from tests.chaos.road import answered, in_flight, until
