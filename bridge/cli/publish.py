@@ -17,12 +17,14 @@ import orjson
 
 from bridge.cli.main import FAULT, OK
 from bridge.cli.shapes import Composed, Wanted, compose
+from bridge.cli.to_kafka import ToKafka, topic_of
 from bridge.cli.to_rabbitmq import ToRabbitMQ
 from bridge.errors import BridgeError, ConfigError
 from bridge.model import JsonValue
 from bridge.settings.load import load, secrets_of
 from bridge.settings.problems import Problem
 from bridge.settings.tree import Route, Settings
+from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from bridge.telemetry.logs import logging_to
 from bridge.telemetry.redaction import redact
@@ -66,9 +68,7 @@ def main(options: argparse.Namespace) -> int:
 def _way(name: str, route: Route, options: argparse.Namespace) -> Way:
     """Find out where the events go. Raises Problem for options that do not fit, ConfigError for the settings."""
     source = route.source
-    if source.type == "kafka":
-        from bridge.cli.to_kafka import ToKafka, topic_of
-
+    if isinstance(source, KafkaSourceSettings):
         return ToKafka(source, name, topic_of(source, options.topic), options.key)
     for option in ("key", "topic"):
         if getattr(options, option) is not None:

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from bridge.cli import reach_rabbitmq
+from bridge.cli import reach_kafka, reach_rabbitmq
 from bridge.cli.finding import Ask, Finding
+from bridge.deadletters.kafka import KafkaDeadLettersSettings
+from bridge.delays.kafka import KafkaDelaySettings
 from bridge.errors import BridgeError, ConfigError, StoreUnavailable
 from bridge.rabbitmq.options import SharedConnectionSettings
 from bridge.settings.tree import Route, Settings
+from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from bridge.stores import StoreSettings
 from bridge.stores.filelock import FileLock
@@ -42,9 +45,7 @@ def _source(settings: Settings, name: str, route: Route) -> Ask:
     source, where = route.source, f"routes.{name}.source"
     if isinstance(source, RabbitMQSourceSettings):
         return partial(reach_rabbitmq.source, source, where)
-    if source.type == "kafka":
-        from bridge.cli import reach_kafka
-
+    if isinstance(source, KafkaSourceSettings):
         return partial(reach_kafka.source, settings, name, source, where)
     return _in_memory
 
@@ -53,13 +54,13 @@ def _own(name: str, route: Route, part: str) -> Ask | None:
     """What there is to ask about a part that holds events for us."""
     settings, where = getattr(route, part), f"routes.{name}.{part}"
     if isinstance(settings, SharedConnectionSettings):
-        if settings.url is None and route.source.type == settings.type:
+        if settings.url is None and isinstance(route.source, RabbitMQSourceSettings):
             return None  # at the source's broker, which is asked already
         return partial(reach_rabbitmq.other_broker, settings.at(route.source, where), where)
-    if settings.type == "kafka":
-        from bridge.cli import reach_kafka
-
-        return partial(getattr(reach_kafka, part), name, route, settings, where)
+    if isinstance(settings, KafkaDelaySettings):
+        return partial(reach_kafka.delay, name, route, settings, where)
+    if isinstance(settings, KafkaDeadLettersSettings):
+        return partial(reach_kafka.dead_letters, name, route, settings, where)
     return None
 
 

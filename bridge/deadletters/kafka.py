@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from bridge.errors import Unavailable
 from bridge.kafka.options import KafkaConnection, SharedKafkaConnection, TopologyMode, needs_client
 from bridge.model import Burial
 from bridge.units import Size
+
+if TYPE_CHECKING:
+    from bridge.kafka.topics import Topic
 
 log = logging.getLogger(__name__)
 
@@ -38,42 +41,36 @@ class KafkaDeadLettersSettings(SharedKafkaConnection):
     def build(self, route: str, source: object = None) -> KafkaDeadLetters:
         """`source` is the settings of the route's source, whose cluster is used unless another one is named."""
         where = f"routes.{route}.dead_letters"
-        return KafkaDeadLetters(
-            self.at(source, where),
-            f"{self.namespace_of(route)}.dead.v1",
-            topology=self.topology,
+        try:
+            topic = self.topic(route)
+        except ImportError:
+            raise needs_client(where) from None
+        return KafkaDeadLetters(self.at(source, where), topic, topology=self.topology, where=where)
+
+    def topic(self, route: str) -> Topic:
+        """The topic of the route's dead letters as it has to be. Raises ImportError where there is no client."""
+        from bridge.kafka.topics import BROKERS_DEFAULT, Topic
+
+        return Topic(
+            name=f"{self.namespace_of(route)}.dead.v1",
+            keeps_ms=LEAST_KEPT,
             takes=self.max_record_bytes,
-            replicas=self.replication_factor,
-            where=where,
+            replicas=self.replication_factor or BROKERS_DEFAULT,
         )
 
 
 class KafkaDeadLetters:
     """Sends burials to a topic with one partition, so that they stay in their order, where nothing ever expires."""
 
-    def __init__(
-        self,
-        connection: KafkaConnection,
-        topic: str,
-        *,
-        topology: TopologyMode,
-        takes: int,
-        where: str,
-        replicas: int | None = None,
-    ) -> None:
-        """Raises ConfigError where the client is not installed."""
-        try:
-            from bridge.kafka.producer import Producer
-            from bridge.kafka.topics import BROKERS_DEFAULT, Topic, establish
-        except ImportError:
-            raise needs_client(where) from None
-        wanted = Topic(name=topic, keeps_ms=LEAST_KEPT, takes=takes, replicas=replicas or BROKERS_DEFAULT)
+    def __init__(self, connection: KafkaConnection, topic: Topic, *, topology: TopologyMode, where: str) -> None:
+        from bridge.kafka.producer import Producer
+        from bridge.kafka.topics import establish
 
         async def prepare(admin: Any) -> None:
-            await establish(admin, [wanted], topology, where=where)
+            await establish(admin, [topic], topology, where=where)
 
         self._connection = connection
-        self._topic = topic
+        self._topic = topic.name
         self._where = where
         self._producer = Producer(connection, where=where, prepare=prepare, compression="zstd")
 

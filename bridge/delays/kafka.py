@@ -89,7 +89,7 @@ class KafkaDelayLine:
             from bridge.kafka.topics import ensure, establish
         except ImportError:
             raise needs_client(where) from None
-        topics = _topics(levels, settings)
+        topics = topics_of(levels, settings)
 
         async def prepare(admin: Any) -> None:
             await establish(admin, topics, settings.topology, where=where)
@@ -158,7 +158,8 @@ def _level(item: Hold, now: float) -> int:
     return level_for(wait, 1 if wait > 0 and item.delivery.stage is Stage.DUE else 0)
 
 
-def _topics(levels: Levels, settings: KafkaDelaySettings) -> list[Topic]:
+def topics_of(levels: Levels, settings: KafkaDelaySettings) -> list[Topic]:
+    """The topics of the line as they have to be. Raises ImportError where there is no client."""
     from bridge.kafka.topics import BROKERS_DEFAULT, Topic
 
     replicas = settings.replication_factor or BROKERS_DEFAULT

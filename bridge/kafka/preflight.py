@@ -13,6 +13,7 @@ from aiokafka.protocol.admin import ApiVersionRequest
 
 from bridge.kafka import rights
 from bridge.kafka.connection import limited
+from bridge.kafka.membership import OURS
 from bridge.kafka.rights import Right, SeenTopic
 from bridge.kafka.topics import Topic, faults, new_topic, settings_of
 
@@ -66,7 +67,8 @@ async def of_source(
     """What there is to know about the publishers' topics. Of those that match a pattern only what is to be changed."""
     seen = (await rights.of_topics(admin, None if pattern else topics, where=where)).topics
     if pattern:
-        seen = {name: topic for name, topic in sorted(seen.items()) if re.match(pattern, name)}
+        whole = re.compile(f"{OURS}(?:{pattern})$")
+        seen = {name: topic for name, topic in sorted(seen.items()) if whole.match(name)}
         found = [_matching(pattern, list(seen))]
     else:
         found = []
@@ -207,7 +209,9 @@ def _refused(name: str, code: int, said: str | None) -> Finding:
 def _lacking(has: frozenset[Right], needs: Iterable[Right], kind: str, name: str) -> Iterator[Finding]:
     for right in sorted(set(needs) - has):
         text = f"this user may not {right.title} the {kind} {name}"
-        yield Finding("error", text, f"Give this user {acl(right, kind, name)}")
+        if right is Right.DELETE:
+            text = f"this user may not Delete records of {name}: what was done stays on disk"
+        yield Finding("warning" if right is Right.DELETE else "error", text, f"Give this user {acl(right, kind, name)}")
 
 
 def acl(right: Right, kind: str, name: str) -> str:

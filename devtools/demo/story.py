@@ -230,7 +230,7 @@ def _copies(items: list[Item]) -> list[Item]:
         "user-1": "same id",
         "stock-1": "same source and id",
         "sensor-1": "same x-deduplication-header",
-        "invoice-1": "same message_id",
+        "invoice-1": "same id, beside the body",
         "order-5": "same id, while it waits",
     }
     by_id = {item.events[0].id: item for item in items}

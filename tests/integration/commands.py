@@ -29,7 +29,11 @@ class Done:
 
 @asynccontextmanager
 async def starting(folder: Path, source: Mapping[str, str], api: DevServer) -> AsyncIterator[Start]:
-    """A way to start `event-bridge` in a folder, with this source and this API; whatever was started is ended."""
+    """
+    A way to start `event-bridge` in a folder, with this source and this API; whatever was started is ended.
+
+    A variable that is given as "" is not set.
+    """
     given = {
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "BRIDGE_TARGET__TYPE": "inngest",
@@ -42,9 +46,10 @@ async def starting(folder: Path, source: Mapping[str, str], api: DevServer) -> A
     started: list[asyncio.subprocess.Process] = []
 
     async def begin(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        variables = {name: value for name, value in (given | environment).items() if value}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bridge.cli", *arguments,
-            cwd=folder, env=given | environment,
+            cwd=folder, env=variables,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
         )  # fmt: skip
         started.append(process)

@@ -1,4 +1,4 @@
-"""The demo as a new user runs it: in memory and on a real RabbitMQ, to its end, interrupted, and kept."""
+"""The demo as a new user runs it: in memory, on a real RabbitMQ and Kafka, to its end, interrupted, and kept."""
 
 from __future__ import annotations
 
@@ -127,9 +127,14 @@ def test_in_memory_everything_is_as_it_must_be(start: Start, tmp_path: Path) -> 
     assert_nothing_is_left(tmp_path)
 
 
-@pytest.mark.rabbitmq
-def test_on_rabbitmq_everything_is_as_it_must_be_and_stays_until_ctrl_c(start: Start, tmp_path: Path) -> None:
-    process = start("--keep")
+REAL = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("rabbitmq", "kafka")]
+
+
+@pytest.mark.parametrize("broker", REAL)
+def test_on_a_broker_everything_is_as_it_must_be_and_stays_until_ctrl_c(
+    start: Start, tmp_path: Path, broker: str
+) -> None:
+    process = start("--keep", "--broker", broker)
     said = read_until(process, "Ctrl-C ends it.")
     assert_all_was_shown(said)
     places = dict(re.findall(r"^  (event API|metrics|log|publish) +(\S.*)$", "\n".join(said), re.MULTILINE))
@@ -163,10 +168,10 @@ def test_in_the_middle_it_can_be_ended(start: Start, tmp_path: Path, sign: signa
     assert_nothing_is_left(tmp_path)
 
 
-@pytest.mark.rabbitmq
-@pytest.mark.parametrize("moment", ["RabbitMQ", "event-bridge run", "delivered"])
-def test_with_a_broker_it_can_be_ended_at_any_time(start: Start, tmp_path: Path, moment: str) -> None:
-    process = start()
+@pytest.mark.parametrize("moment", ["MQ 3|MQ 4|Kafka 4", "event-bridge run", "delivered"])
+@pytest.mark.parametrize("broker", REAL)
+def test_with_a_broker_it_can_be_ended_at_any_time(start: Start, tmp_path: Path, broker: str, moment: str) -> None:
+    process = start("--broker", broker)
     wait_until(lambda: bool(processes_of(tmp_path)), within=30, what="it runs")
     read_until_text(process, moment)
     process.send_signal(signal.SIGINT)
@@ -176,21 +181,26 @@ def test_with_a_broker_it_can_be_ended_at_any_time(start: Start, tmp_path: Path,
 
 
 def read_until_text(process: subprocess.Popen[str], text: str) -> None:
-    """Read until the text has come, be its line finished or not."""
+    """Read until one of the texts, with a | between two, has come, be its line finished or not."""
     assert process.stdout is not None
     said = ""
-    while text not in said:
+    while not re.search(text, said):
         char = process.stdout.read(1)
         assert char, f"{text!r} was never said, but {said!r}"
         said += char
 
 
-def test_without_any_broker_one_sentence_says_what_to_do(start: Start, tmp_path: Path) -> None:
-    process = start(PATH=str(tmp_path), DOCKER_HOST="tcp://127.0.0.1:1", XDG_CACHE_HOME=str(tmp_path))
+@pytest.mark.parametrize(
+    ("broker", "name"), [("rabbitmq", r"RabbitMQ \d\.\d+"), ("kafka", r"(A Java runtime.*|Maven \(mvn\))")]
+)
+def test_without_any_broker_one_sentence_says_what_to_do(start: Start, tmp_path: Path, broker: str, name: str) -> None:
+    process = start(
+        "--broker", broker, PATH=str(tmp_path), DOCKER_HOST="tcp://127.0.0.1:1", XDG_CACHE_HOME=str(tmp_path)
+    )
     _, err = process.communicate(timeout=60)
     assert process.returncode == 69
     assert re.fullmatch(
-        r"demo: RabbitMQ \d\.\d+ is not at hand: start a Docker engine, or run as root on Debian or Ubuntu, "
+        rf"demo: {name} is not at hand[^:]*: start a Docker engine, or run as root on Debian or Ubuntu, "
         r"or do without: \./dev demo --broker memory\n",
         err,
     )
