@@ -11,12 +11,14 @@ from bridge.cli.main import main
 CONFIG = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted(CONFIG.glob("*.yaml"))
 URL = "amqp://user:pass@rabbitmq:5672/"
+NEEDED = {"__URL": URL, "__SASL__PASSWORD": "pass-1234567890"}
 ENVIRONMENT = {
     "TRIGGER_API_KEY": "tr_dev_1234567890",
     "INNGEST_EVENT_KEY": "key-1234567890",
     "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "AUDIT_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "BROKER_TOKEN": "token-1234567890",
+    "SINK_TOKEN": "token-0987654321",
 }
 
 
@@ -29,8 +31,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_is_an_example_for_each_scenario() -> None:
     assert [example.stem for example in EXAMPLES] == [
-        "cloudevents", "inngest", "many-routes", "ordered", "trigger-tasks", "trigger-v1", "trigger-v2",
-        "webhook-signed", "zopio",
+        "cloudevents", "inngest", "kafka", "kafka-sasl", "many-routes", "ordered", "trigger-tasks", "trigger-v1",
+        "trigger-v2", "webhook-signed", "zopio",
     ]  # fmt: skip
 
 
@@ -40,22 +42,23 @@ def test_an_example_passes_the_check(
 ) -> None:
     key = tmp_path / "key"
     key.write_text("tr_dev_1234567890\n")
-    for name in re.findall(r"BRIDGE_\w+__URL", example.read_text()):
-        monkeypatch.setenv(name, URL)
+    for end, value in NEEDED.items():
+        for name in re.findall(rf"BRIDGE_\w+{end}", example.read_text()):
+            monkeypatch.setenv(name, value)
     arguments = ["check", "--json", "-c", str(example)]
     if "/run/secrets" in example.read_text():
         arguments += ["--set", f"target.key_file={key}"]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert json.loads(said)["valid"] is True
-    assert not any(secret in said for secret in (*ENVIRONMENT.values(), "pass@"))
+    assert not any(secret in said for secret in (*ENVIRONMENT.values(), *NEEDED.values(), "pass@"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_an_example_says_what_it_needs_and_names_the_schema(example: Path) -> None:
     text = example.read_text()
     assert text.startswith("# yaml-language-server: $schema=./schema.json\n#\n# ")
-    assert re.search(r"BRIDGE_\w*SOURCE__URL", text)
+    assert re.search(r"BRIDGE_\w*SOURCE__(URL|BOOTSTRAP_SERVERS|SASL__PASSWORD)", text)
 
 
 def test_the_smallest_environment_passes_the_check(
