@@ -31,7 +31,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_is_an_example_for_each_scenario() -> None:
     assert [example.stem for example in EXAMPLES] == [
-        "cloudevents", "inngest", "kafka", "kafka-sasl", "many-routes", "ordered", "trigger-tasks", "trigger-v1",
+        "cloudevents", "inngest", "kafka-sasl", "kafka", "many-routes", "ordered", "trigger-tasks", "trigger-v1",
         "trigger-v2", "webhook-signed", "zopio",
     ]  # fmt: skip
 
