@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 
 from bridge.devserver.app import DevServer
 from bridge.devserver.faults import Fault, Match
+from devtools.kafka import KafkaNode
+from devtools.kafka_lab import Lab
 from tests.unit.markdown import paper
 from tests.unit.terminal import Daemon, Terminal, until
 
@@ -51,6 +54,25 @@ async def test_the_first_route_of_the_readme(amqp_url: str, tmp_path: Path) -> N
             await until(lambda: len(server.book.events) == 101, "all 101 events at the event API")
         assert {event.name for event in server.book.events.values()} == {"user.created"}
         assert sum(event.deliveries for event in server.book.events.values()) == 101
+
+
+async def test_the_first_route_from_kafka_of_the_readme(newest_kafka: KafkaNode, tmp_path: Path, unique: str) -> None:
+    lines = README.marked("kafka").lines
+    run = next(line for line in lines if " run " in line)
+    checks = [line for line in lines if " check " in line]
+    publishes = [line for line in lines if " publish " in line]
+    assert [*checks, run, *publishes] == lines
+    async with DevServer() as server, Lab(newest_kafka.bootstrap) as lab:
+        settings = README.marked("kafka.yaml").text.replace("[orders]", f"[{await lab.create_topic(unique)}]")
+        addresses = {"BRIDGE_SOURCE__BOOTSTRAP_SERVERS": newest_kafka.bootstrap, "BRIDGE_TARGET__URL": server.url}
+        terminal = Terminal(tmp_path, BRIDGE_ADMIN__PORT="0", BRIDGE_SOURCE__GROUP_ID=unique, **addresses)
+        terminal.write("kafka.yaml", settings)
+        async with _running(terminal, *shlex.split(run)[2:]):
+            await terminal.typed("\n".join([*checks, *publishes]))
+            await until(lambda: len(server.book.events) == 101, "all 101 events at the event API")
+        assert sum(event.deliveries for event in server.book.events.values()) == 101
+        (keyed,) = [record for record in await lab.records(unique) if record.key is not None]
+        assert keyed.key == b"customer-7"
 
 
 async def test_dead_letters_are_replayed_as_the_runbook_says(amqp_url: str, tmp_path: Path) -> None:

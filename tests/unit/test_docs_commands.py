@@ -2,7 +2,7 @@
 The commands of the papers work as they are written.
 
 A block of commands says in its first line who runs it: `exec` (this test does, all of it), `serves` (this test starts
-and stops it), `broker` (needs a broker: `test_docs_broker.py` does; here its arguments are understood), `dev`,
+and stops it), `broker` and `kafka` (need one: `test_docs_broker.py` does; here their arguments are understood), `dev`,
 `install`.
 """
 
@@ -20,7 +20,7 @@ from bridge.cli.main import parser
 from tests.unit.markdown import ROOT, Fence, Paper, paper, papers
 from tests.unit.terminal import Terminal
 
-MARKS = {"exec", "serves", "broker", "dev", "install"}
+MARKS = {"exec", "serves", "broker", "kafka", "dev", "install"}
 LISTENING = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -77,7 +77,7 @@ def test_servers_start_and_stop(one: Paper, fence: Fence, terminal: Terminal) ->
     assert server.returncode == 0, rest
 
 
-@pytest.mark.parametrize(("one", "fence"), [*_fences("broker"), *_fences("exec"), *_fences("serves")])
+@pytest.mark.parametrize(("one", "fence"), [*_fences("broker"), *_fences("kafka"), *_fences("exec"), *_fences("serves")])
 def test_arguments_are_understood(one: Paper, fence: Fence) -> None:
     for line in fence.lines:
         command, *arguments = shlex.split(line.partition(">")[0])
