@@ -45,18 +45,25 @@ class KafkaRoad(AnyRoad):
 
     async def publish(self, records: Iterable[Body | Record], topic: str | None = None) -> None:
         """Publish; what this has returned for, the broker has taken."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True)
-        await producer.start()
-        try:
-            items = [record if isinstance(record, tuple) else (record, None, None) for record in records]
-            for start in range(0, len(items), AT_ONCE):
-                sent = [
-                    await producer.send(topic or self.topic, as_bytes(body), key=key, partition=partition)
-                    for body, key, partition in items[start : start + AT_ONCE]
-                ]
-                await asyncio.gather(*sent)
-        finally:
-            await producer.stop()
+        async with self.producer() as producer:
+            await self.send(producer, records, topic)
+
+    @asynccontextmanager
+    async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        """One that outlives what happens to the broker meanwhile, if there is one at the beginning and the end."""
+        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True) as producer:
+            yield producer
+
+    async def send(
+        self, producer: AIOKafkaProducer, records: Iterable[Body | Record], topic: str | None = None
+    ) -> None:
+        items = [record if isinstance(record, tuple) else (record, None, None) for record in records]
+        for start in range(0, len(items), AT_ONCE):
+            sent = [
+                await producer.send(topic or self.topic, as_bytes(body), key=key, partition=partition)
+                for body, key, partition in items[start : start + AT_ONCE]
+            ]
+            await asyncio.gather(*sent)
 
     async def events(self, ids: Iterable[str], **more: Any) -> None:
         await self.publish([event(event_id, **more) for event_id in ids])

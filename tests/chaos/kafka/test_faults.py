@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from bridge.devserver.faults import Fault, Match
 from devtools.kafka import KafkaNode
@@ -25,18 +26,19 @@ DOWN = 60.0  # seconds
 async def publish_until(made: KafkaRoad, enough: asyncio.Event, pause: float = 0.1) -> list[str]:
     """Publish twenty events at a time until `enough` is set; what the broker did not confirm is published again."""
     ids: list[str] = []
-    for number in count():
-        part = [f"e{number}-{index}" for index in range(20)]
-        while True:
-            try:
-                await asyncio.wait_for(made.events(part), 30)
-                break
-            except Exception:  # noqa: BLE001  the broker is being hurt; unconfirmed means again
-                await asyncio.sleep(0.5)
-        ids += part
-        if enough.is_set():
-            return ids
-        await asyncio.sleep(pause)
+    async with made.producer() as producer:
+        for number in count():
+            part = [f"e{number}-{index}" for index in range(20)]
+            while True:
+                try:
+                    await made.send(producer, [event(event_id) for event_id in part])
+                    break
+                except KafkaError:  # the broker is being hurt; unconfirmed means again
+                    await asyncio.sleep(0.5)
+            ids += part
+            if enough.is_set():
+                return ids
+            await asyncio.sleep(pause)
     raise AssertionError
 
 
