@@ -178,15 +178,17 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """Say aloud that the brokers deleted what was not read yet, if so."""
         if begin > expected:
             self.missed += begin - expected
-            self._complain("offsets_truncated", place, expected, begin, "lengthen the topic's retention")
+            cure = "lengthen the topic's retention"
+            log.error("offsets_truncated", extra={**self._facts(place, expected, begin), "cure": cure})
 
     def restarted(self, place: TopicPartition, expected: int, begin: int) -> None:
         """Say aloud that a topic was made anew: its offsets begin again, and all of it is read."""
-        self._complain("topic_restarted", place, expected, begin, "stop the bridge before a topic is made anew")
+        cure = "stop the bridge before a topic is made anew"
+        log.error("topic_restarted", extra={**self._facts(place, expected, begin), "cure": cure})
 
-    def _complain(self, what: str, place: TopicPartition, expected: int, begin: int, cure: str) -> None:
-        found = {"topic": place.topic, "partition": place.partition, "expected": expected, "found": begin}
-        log.error(what, extra={"part": self._where, **found, "cure": cure})
+    def _facts(self, place: TopicPartition, expected: int, begin: int) -> dict[str, object]:
+        where = {"part": self._where, "topic": place.topic, "partition": place.partition}
+        return {**where, "expected": expected, "found": begin}
 
 
 async def _cut(consumer: Any, closing: asyncio.Future[None]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from bridge.core.offsets import pack
 from bridge.core.watermark import Watermark
 from bridge.kafka.pace import Bounds
+from bridge.model import Delivery
 
 Ripe: TypeAlias = Callable[[Any], float]
 """When a record may be handed out, in epoch seconds."""
@@ -128,3 +129,11 @@ class Partition:
 
 def _size(record: Any) -> int:
     return len(record.value or b"") + len(record.key or b"") + 64
+
+
+def place_of(delivery: Delivery) -> tuple[Partition | None, int]:
+    """The books that a delivery stands in, and its offset; (None, -1) for one of another source."""
+    token = delivery.token
+    if isinstance(token, tuple) and len(token) == 2 and isinstance(token[0], Partition):  # noqa: PLR2004  ours
+        return token[0], token[1]
+    return None, -1

@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, Disconnected, EndOfSource
 from bridge.kafka.membership import Membership, Start
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Pace, Topics
-from bridge.kafka.partition import Partition, Ripe
+from bridge.kafka.partition import Partition, Ripe, place_of
 from bridge.kafka.reading import Reading
 from bridge.kafka.shelf import Shelf
 from bridge.model import Delivery, Verdict
@@ -105,7 +105,7 @@ class Session:
             self._timer.cancel()
         if self._fault is None:
             await self._commit()
-        self._lose("closed")
+        self.fail("closed")
         await self._member.close()
 
     async def receive(self, limit: int, linger: float) -> list[Delivery]:
@@ -121,7 +121,7 @@ class Session:
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
         back: list[tuple[Partition, int]] = []
         for delivery, verdict in zip(batch, verdicts, strict=True):
-            part, offset = _token(delivery)
+            part, offset = place_of(delivery)
             if part is None or not part.owns(offset):
                 self.forgotten += 1
             elif verdict is Verdict.SETTLE:
@@ -136,7 +136,7 @@ class Session:
         self._balance()
 
     def owns(self, delivery: Delivery) -> bool:
-        part, offset = _token(delivery)
+        part, offset = place_of(delivery)
         return part is not None and part.owns(offset)
 
     def pause(self) -> None:
@@ -185,10 +185,6 @@ class Session:
             if self._shelf.get(place) is part:
                 self._shelf.remove(place)
         self._arrived.set()
-
-    def fail(self, reason: str) -> None:
-        """The member is of no further use."""
-        self._lose(reason)
 
     def take_in(self, place: TopicPartition, records: Sequence[Any]) -> None:
         """Enter what was read."""
@@ -251,7 +247,7 @@ class Session:
             return
         except asyncio.CancelledError:
             for delivery in reversed(batch):  # nobody got them
-                part, offset = _token(delivery)
+                part, offset = place_of(delivery)
                 if part is not None:
                     part.give_back(offset)
             self._arrived.set()
@@ -286,24 +282,18 @@ class Session:
             try:
                 await act()
             except BridgeError as error:
-                self._lose(str(error))
+                self.fail(str(error))
             except Exception as error:
                 log.exception("session_fault")
-                self._lose(f"{type(error).__name__} in the session")
+                self.fail(f"{type(error).__name__} in the session")
 
         self._tasks.append(asyncio.get_running_loop().create_task(supervised()))
 
-    def _lose(self, reason: str) -> None:
+    def fail(self, reason: str) -> None:
+        """Be of no further use from now on."""
         if self._fault is None:
             self._fault = reason
         for _, part in self._shelf:
             part.ours = False
         self._arrived.set()
         self._settled.set()
-
-
-def _token(delivery: Delivery) -> tuple[Partition | None, int]:
-    token = delivery.token
-    if isinstance(token, tuple) and len(token) == 2 and isinstance(token[0], Partition):  # noqa: PLR2004  ours
-        return token[0], token[1]
-    return None, -1
