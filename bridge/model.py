@@ -85,6 +85,15 @@ class Envelope:
     trace: Mapping[str, str] = field(default_factory=dict)  # W3C traceparent, tracestate, from the broker's headers
 
 
+@dataclass(slots=True, frozen=True)
+class Backlog:
+    """How a source stands with its partitions."""
+
+    lag: int  # records that are not settled, as far as the brokers have said
+    stuck: int  # partitions that are left alone, since nobody can decode what stands next in them
+    missed: int  # records that the brokers deleted before they were read
+
+
 class Answer(Enum):
     """What the key store says about one key."""
 

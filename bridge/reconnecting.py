@@ -6,10 +6,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from bridge.errors import ConfigError, Disconnected, EndOfSource
-from bridge.model import Delivery, Verdict
+from bridge.model import Backlog, Delivery, Verdict
 from bridge.ports import Source
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Reconnecting:
         self._barren = 0
         self._born = 0.0
         self._forgotten = 0
+        self._missed = 0
         self.rebuilds = 0
 
     @property
@@ -63,6 +65,12 @@ class Reconnecting:
     def forgotten(self) -> int:
         """Deliveries that were settled after their session was lost, and so come again."""
         return self._forgotten + self._session.forgotten
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """Of a source that has partitions, how it stands with them."""
+        now: Backlog | None = getattr(self._session, "backlog", None)
+        return None if now is None else replace(now, missed=now.missed + self._missed)
 
     async def open(self) -> None:
         """Open the first session. Raises Disconnected or ConfigError; may be called again then."""
@@ -137,6 +145,7 @@ class Reconnecting:
 
     async def _replace(self) -> None:
         self._forgotten += self._session.forgotten
+        self._missed = self.backlog.missed if self.backlog else 0
         await self._session.close()
         self._session = self._make(self._barren >= BARREN)
 

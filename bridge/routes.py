@@ -16,6 +16,7 @@ from bridge.core.slots import Rules
 from bridge.core.tally import Tally
 from bridge.formats import build_format, envelope, naming
 from bridge.gate import Gate
+from bridge.model import Backlog
 from bridge.ordering import Ordering, header_key, key_of_source
 from bridge.pipeline import Pipeline
 from bridge.ports import KeyStore, Resource
@@ -64,6 +65,7 @@ class Route:
             reconnects=self._reconnects,
             connected=self._connected,
             forgotten=self._forgotten,
+            backlogs=self._backlogs,
         )
 
     def _connected(self) -> Mapping[str, bool]:
@@ -71,6 +73,9 @@ class Route:
 
     def _reconnects(self) -> Mapping[str, int]:
         return {name: int(getattr(part, "rebuilds", 0)) for name, part in self._sessions()}
+
+    def _backlogs(self) -> Mapping[str, Backlog]:
+        return {name: found for name, part in self._sessions() if (found := getattr(part, "backlog", None)) is not None}
 
     def _forgotten(self) -> int:
         late = sum(int(getattr(part, "forgotten", 0)) for _, part in self._sessions())

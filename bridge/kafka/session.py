@@ -18,7 +18,7 @@ from bridge.kafka.pace import Pace, Topics
 from bridge.kafka.partition import Partition, Ripe, place_of
 from bridge.kafka.reading import Reading
 from bridge.kafka.shelf import Shelf
-from bridge.model import Delivery, Verdict
+from bridge.model import Backlog, Delivery, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +72,10 @@ class Session:
         return self._fault is None
 
     @property
-    def stuck(self) -> int:
-        """How many partitions are left alone because nobody can read what stands next in them."""
-        return len(self._reading.stuck)
-
-    @property
-    def lag(self) -> int:
-        """How many records of our partitions are not settled, as far as the brokers have said."""
-        return sum(max(0, (self._reading.end_of(place) or 0) - part.low) for place, part in self._shelf)
+    def backlog(self) -> Backlog:
+        ends = ((self._reading.end_of(place), part) for place, part in self._shelf)
+        lag = sum(max(0, end - part.low - len(part.done)) for end, part in ends if end is not None)
+        return Backlog(lag, len(self._reading.stuck), self._member.missed)
 
     async def open(self) -> None:
         """Join the group. Raises Disconnected or ConfigError."""

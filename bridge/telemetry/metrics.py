@@ -20,7 +20,7 @@ from bridge import __version__
 from bridge.core.breaker import State
 from bridge.core.slots import Result
 from bridge.core.tally import Histogram, Tally
-from bridge.model import Stage, Verdict
+from bridge.model import Backlog, Stage, Verdict
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily | InfoMetricFamily
 
@@ -37,6 +37,7 @@ class Watched:
     breaker: Callable[[], State]
     reconnects: Callable[[], Mapping[str, int]]  # session name -> sessions built after the first
     connected: Callable[[], Mapping[str, bool]]
+    backlogs: Callable[[], Mapping[str, Backlog]]  # by session; of those that have partitions
     forgotten: Callable[[], int]  # deliveries settled after their session was lost: the broker delivers them again
 
 
@@ -118,6 +119,18 @@ class BridgeCollector(Collector):
             for name, up in watched.connected().items():
                 connected.add_metric([route, name], float(up))
         yield from (reconnects, connected)
+        yield from self._partitions()
+
+    def _partitions(self) -> Iterator[Family]:
+        lag = _gauge("lag", "Records of Kafka partitions that are not settled.", "session")
+        stuck = _gauge("partitions_stuck", "Kafka partitions left alone: a record is unreadable.", "session")
+        missed = _counter("records_missed", "Records that Kafka deleted before they were read.", "session")
+        for route, watched in self._routes.items():
+            for name, backlog in watched.backlogs().items():
+                lag.add_metric([route, name], backlog.lag)
+                stuck.add_metric([route, name], backlog.stuck)
+                missed.add_metric([route, name], backlog.missed)
+        yield from (lag, stuck, missed)
 
 
 _PLAIN: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
 from bridge.core.breaker import State
 from bridge.core.slots import Result
 from bridge.core.tally import Tally
-from bridge.model import Burial, Delivery, Stage, Verdict
+from bridge.model import Backlog, Burial, Delivery, Stage, Verdict
 from bridge.rabbitmq import wire
 from bridge.stores.stats import StoreStats
 from bridge.telemetry.metrics import KINDS, OUTCOMES, PAUSES, BridgeCollector, Watched
@@ -31,6 +31,7 @@ def _metric_names() -> dict[str, frozenset[str]]:
         tally=Tally(),
         breaker=lambda: State.CLOSED,
         reconnects=lambda: {"source": 0},
+        backlogs=lambda: {"source": Backlog(0, 0, 0)},
         forgotten=lambda: 0,
         connected=lambda: {"source": True},
     )

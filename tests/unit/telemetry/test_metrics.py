@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.core.breaker import State
 from bridge.core.slots import Result
 from bridge.core.tally import Tally
-from bridge.model import Stage, Verdict
+from bridge.model import Backlog, Stage, Verdict
 from bridge.telemetry.metrics import BridgeCollector, Watched, registry
 
 
@@ -15,6 +15,7 @@ def scraped(tally: Tally, state: State = State.CLOSED) -> dict[tuple[str, tuple[
         breaker=lambda: state,
         reconnects=lambda: {"source": 2},
         connected=lambda: {"source": True},
+        backlogs=lambda: {"source": Backlog(lag=5, stuck=1, missed=2)},
         forgotten=lambda: 3,
     )
     made = registry(BridgeCollector({"orders": watched}, lambda: {"keys": 7.0}))
@@ -67,6 +68,14 @@ def test_the_numbers_are_those_of_the_tally() -> None:
     assert samples["bridge_accept_seconds_count", labels()] == 2
     assert samples["bridge_accept_seconds_bucket", labels(le="0.005")] == 1
     assert samples["bridge_store_keys", ()] == 7
+
+
+def test_the_partitions_of_a_source_are_shown() -> None:
+    samples = scraped(Tally())
+
+    assert samples["bridge_lag", labels(session="source")] == 5
+    assert samples["bridge_partitions_stuck", labels(session="source")] == 1
+    assert samples["bridge_records_missed_total", labels(session="source")] == 2
 
 
 def test_nothing_an_event_says_becomes_a_label() -> None:
