@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from devtools import scratch
 from devtools.kafka import NEWEST, KafkaNode, private_node
-from devtools.kafka_lab import Committed, Lab
+from devtools.kafka_lab import Committed, Lab, sweep
 from devtools.processes import wait_until
 
 OWNER = f"""
@@ -96,6 +96,24 @@ async def test_a_fresh_kafka_is_empty_although_another_test_had_it_before(fresh_
     async with Lab(fresh_kafka.bootstrap) as lab:
         assert await lab.topics() == []
         assert await lab.groups() == []
+
+
+async def test_a_node_whose_group_has_a_member_is_emptied_by_closing_it_alone(fresh_newest_kafka: KafkaNode) -> None:
+    node = fresh_newest_kafka
+    async with Lab(node.bootstrap) as lab:
+        await lab.create_topic("t")
+        async with AIOKafkaConsumer("t", bootstrap_servers=node.bootstrap, group_id="g"):
+
+            async def joined() -> bool:
+                return await lab.members("g") == 1
+
+            await lab.until(joined, "the consumer is a member")
+            assert not await asyncio.to_thread(sweep, node.bootstrap)
+    await asyncio.to_thread(node.close)
+    await asyncio.to_thread(node.start)
+    async with Lab(node.bootstrap) as lab:
+        assert await lab.topics() == await lab.groups() == []
+    assert await asyncio.to_thread(sweep, node.bootstrap)
 
 
 async def test_a_frozen_broker_is_silent_until_it_is_thawed(fresh_newest_kafka: KafkaNode) -> None:
