@@ -36,7 +36,7 @@ class Relay(logging.Handler):
 def quiet() -> None:
     """Let the client speak only through a `Relay`, from now on. May be called again."""
     client = logging.getLogger(CLIENT)
-    if not any(isinstance(handler, Relay) for handler in client.handlers):
+    if not any(isinstance(each, Relay) for each in client.handlers):
         client.addHandler(Relay())
     client.setLevel(logging.WARNING)
     client.propagate = False

@@ -163,7 +163,7 @@ GOLDEN = """\
 BRIDGE_ADMIN__PROT: is not a setting. Did you mean BRIDGE_ADMIN__PORT?
 retry.bas: is not a setting. Did you mean retry.base?
 BRIDGE_DRAIN_TIMEOUT: drain_timeout: write it like "30s" or "1h30m", with the units ms, s, m, h, d. Correct it.
-bridge.yaml:2: source.type: must be rabbitmq or memory. Did you mean "rabbitmq"?
+bridge.yaml:2: source.type: must be rabbitmq, kafka or memory. Did you mean "rabbitmq"?
 bridge.yaml:4: target.version: is missing. Set it in the file, or as BRIDGE_TARGET__VERSION.
 bridge.yaml:6: target.versin: is not a setting. Did you mean "version"?
 bridge.yaml:7: target.url: must begin with http:// or https://. Correct it.
@@ -201,7 +201,8 @@ def test_all_that_is_wrong_is_said_at_once_and_no_value_is_repeated(given: Given
         (f"{FLAT}routes: {{}}\n",
          ["bridge.yaml:1: source: stands beside `routes`. Move it below routes.<name>, or remove `routes`.",
           "bridge.yaml:5: target: stands beside `routes`. Move it below routes.<name>, or remove `routes`."]),
-        (FLAT.replace("  type: rabbitmq\n", ""), ["bridge.yaml:1: source.type: is missing. Write rabbitmq or memory."]),
+        (FLAT.replace("  type: rabbitmq\n", ""),
+         ["bridge.yaml:1: source.type: is missing. Write rabbitmq, kafka or memory."]),
         (FLAT.replace("  queue: from-file\n", "  keep: 3\n"),
          ["bridge.yaml:1: source.queue: is missing. Set it in the file, or as BRIDGE_SOURCE__QUEUE.",
           "bridge.yaml:4: source.keep: is not a setting."]),
