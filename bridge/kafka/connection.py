@@ -8,30 +8,39 @@ rotated passwords, tokens and certificates are taken up.
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
 
 from bridge.errors import BridgeError, ConfigError, Disconnected
 from bridge.kafka.failures import translated
 from bridge.kafka.files import text_of
 from bridge.kafka.options import KafkaConnection, Sasl, Tls
 from bridge.kafka.quiet import quiet
-from bridge.kafka.tokens import Tokens
+from bridge.kafka.reach import patience, why
+from bridge.kafka.tokens import Tokens, hear_refusals
+from bridge.tasks import end
 
 __all__ = ["CALL_LIMIT", "CLOSE_LIMIT", "client_options", "limited", "quiet", "start", "translated"]
 
 CALL_LIMIT: Final = 10.0  # seconds any call may take
+EACH_LIMIT: Final = 3.0  # seconds one broker of several may take to let us in
 CLOSE_LIMIT: Final = 3.0  # seconds to say goodbye; after that the client is dropped
 IDLE_MS: Final = 180_000  # a connection unused for so long is closed by us: load balancers forget theirs after 240 s
 
 
 @asynccontextmanager
-async def limited(what: str, seconds: float | None = None, *, where: str = "source") -> AsyncIterator[None]:
+async def limited(
+    what: str, seconds: float | None = None, *, where: str = "source", needs: str = ""
+) -> AsyncIterator[None]:
     """
     Bound one call to the cluster, by default to `CALL_LIMIT`, and turn whatever the client raises into our errors.
 
+    `needs` is the operation of the ACL that the call takes, such as "Write", for the cure where that is missing.
     Raises Disconnected when the session is of no further use, ConfigError when a person must change something.
     """
     limit = CALL_LIMIT if seconds is None else seconds
@@ -45,19 +54,19 @@ async def limited(what: str, seconds: float | None = None, *, where: str = "sour
             raise asyncio.CancelledError from error  # we are to end, whatever became of the call
         if isinstance(error, BridgeError):
             raise
-        raise _named(error, what, limit, where) from error
+        raise _named(error, what, limit, where, needs) from error
     if task is not None and task.cancelling() > before:
         raise asyncio.CancelledError  # the client caught our cancellation, and went on
 
 
-def _named(error: BaseException, what: str, limit: float, where: str) -> BaseException:
+def _named(error: BaseException, what: str, limit: float, where: str, needs: str) -> BaseException:
     match error:
         case asyncio.CancelledError():
             return Disconnected(f"{what}: the client gave up")
         case TimeoutError():
             return Disconnected(f"{what}: no answer within {limit:g} s")
         case Exception():
-            return translated(error, what, where)
+            return translated(error, what, where, needs=needs)
     return error
 
 
@@ -68,8 +77,40 @@ async def start(client: Any, *, where: str, seconds: float | None = None) -> Non
     The client keeps the reason to itself when it reaches no broker (aiokafka 0.14.0), so this finds it out. When it
     raises, the client is closed. Raises Disconnected or ConfigError.
     """
-    async with limited("connecting", seconds, where=where):
-        await client.start()
+    inner = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001  no public name
+    limit = (CALL_LIMIT if seconds is None else seconds) + patience(inner)
+    try:
+        async with limited("connecting", limit, where=where):
+            await client.start()
+            await _reached(inner)
+    except Disconnected as error:
+        await _stop(client, inner)
+        raise await why(inner, where) or error from error.__cause__
+    except BaseException:
+        await _stop(client, inner)
+        raise
+
+
+async def _reached(inner: Any) -> None:
+    """Look whether one of the brokers that the cluster names lets us in: beginning at another one proves little."""
+    brokers = list(inner.cluster.brokers())
+    for broker in random.sample(brokers, len(brokers)):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EACH_LIMIT + patience(inner)):
+                if await inner.ready(broker.nodeId):
+                    return
+    raise Disconnected("connecting: the cluster names no broker that can be reached")
+
+
+async def _stop(client: Any, inner: Any) -> None:
+    """Let go of a client that did not start, within `CLOSE_LIMIT` seconds and a moment."""
+    stop = client.close if hasattr(client, "close") else client.stop
+    stopping = asyncio.ensure_future(stop())
+    await asyncio.wait({stopping}, timeout=CLOSE_LIMIT)
+    if not stopping.done():
+        for connection in inner._conns.values():  # noqa: SLF001  a request in flight would wait for its own limit
+            connection.close()
+    await end(*(task for task in (stopping, inner._sync_task) if task is not None))  # noqa: SLF001
 
 
 def client_options(connection: KafkaConnection, *, where: str, client_id: str) -> dict[str, Any]:
@@ -95,6 +136,7 @@ def client_options(connection: KafkaConnection, *, where: str, client_id: str) -
 
 def _identity(sasl: Sasl, where: str) -> dict[str, Any]:
     if sasl.mechanism == "OAUTHBEARER":
+        hear_refusals()
         return {"sasl_mechanism": sasl.mechanism, "sasl_oauth_token_provider": Tokens(sasl, where)}
     return {
         "sasl_mechanism": sasl.mechanism,

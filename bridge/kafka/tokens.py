@@ -12,8 +12,9 @@ import time
 from contextlib import suppress
 from typing import Final
 
+import aiokafka.conn
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 
 from bridge.errors import ConfigError, Disconnected
 from bridge.kafka.files import MOST, text_of
@@ -35,6 +36,33 @@ class NoToken(KafkaError):  # type: ignore[misc]  # the client has no types
         self.told = told
 
 
+class _Authenticator(aiokafka.conn.OAuthAuthenticator):  # type: ignore[misc]  # as above
+    """Takes the brokers' word that a token is refused (RFC 7628, 3.2.3), which the client passes over."""
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        if payload:
+            raise SaslAuthenticationFailed(_status(payload))
+        answer: tuple[bytes, bool] | None = await super().step(payload)
+        return answer
+
+
+def _status(answer: bytes) -> str:
+    try:
+        return str(json.loads(answer)["status"])[:100]
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"
+
+
+def hear_refusals() -> None:
+    """
+    Let a refused token be an error.
+
+    The client goes on as if the brokers had taken it, and believes what they answer to somebody they do not know: a
+    cluster without brokers (aiokafka 0.14.0). May be called again.
+    """
+    aiokafka.conn.OAuthAuthenticator = _Authenticator
+
+
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # the client has no types
     """
     Gives the client a token for each connection it makes.
@@ -50,6 +78,11 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # the client has no 
         self._turn = asyncio.Lock()
         self._last = ""
         self._fresh_until = 0.0  # epoch seconds
+
+    @property
+    def limit(self) -> float:
+        """Seconds it may take to get a token."""
+        return self._sasl.token_timeout if self._sasl.token_command else 0.0
 
     async def token(self) -> str:
         """Raises NoToken."""
