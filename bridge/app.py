@@ -20,6 +20,7 @@ from bridge.errors import Unavailable
 from bridge.ports import Resource
 from bridge.routes import Route, build_route
 from bridge.settings.tree import Settings
+from bridge.stores import OF_ONE_PROCESS
 from bridge.telemetry.metrics import BridgeCollector, registry
 from bridge.telemetry.probe import Probe
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 FIRST_WAIT, LAST_WAIT = 0.5, 30.0  # seconds between tries to reach something at the start
 LAG_INTERVAL = 1.0  # seconds
 LAG_ALARM = 30.0  # seconds the event loop may hang before /livez says so
+ALONE = "copies of an event that other instances read are not suppressed: run one, or publish with the id as the key"
 
 
 class App:
@@ -45,6 +47,7 @@ class App:
         self.probe = Probe(admin.host, admin.port, live=self._live, ready=self._ready, registry=registry(collector))
         self._opening: dict[str, str] = {}  # what is being waited for -> why
         self._consuming: set[str] = set()  # the routes that were opened
+        self._told: set[str] = set()  # the routes whose group is known to have other members
         self._stopping = False
         self._lag = 0.0
 
@@ -130,6 +133,16 @@ class App:
             before = loop.time()
             await asyncio.sleep(LAG_INTERVAL)
             self._lag = loop.time() - before - LAG_INTERVAL
+            self._look_at_groups()
+
+    def _look_at_groups(self) -> None:
+        """Say once of each route that other instances take part in it, if this store knows nothing of what they do."""
+        if self._settings.store.type not in OF_ONE_PROCESS:
+            return
+        for name, route in self.routes.items():
+            if name not in self._told and route.shared:
+                self._told.add(name)
+                log.warning("store_not_shared", extra={"route": name, "cure": ALONE})
 
     def _live(self) -> list[str]:
         """Why the process should be restarted. Nothing outside of it is ever a reason."""

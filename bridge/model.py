@@ -92,6 +92,7 @@ class Backlog:
     lag: int  # records that are not settled, as far as the brokers have said
     stuck: int  # partitions that are left alone, since nobody can decode what stands next in them
     missed: int  # records that the brokers deleted before they were read
+    shared: bool = False  # whether others of our group have partitions of the same topics
 
 
 class Answer(Enum):

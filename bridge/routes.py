@@ -77,6 +77,12 @@ class Route:
     def _backlogs(self) -> Mapping[str, Backlog]:
         return {name: found for name, part in self._sessions() if (found := getattr(part, "backlog", None)) is not None}
 
+    @property
+    def shared(self) -> bool:
+        """Whether other instances take deliveries of the same source, as far as this one can know."""
+        backlog: Backlog | None = getattr(self.parts.source, "backlog", None)
+        return backlog is not None and backlog.shared
+
     def _forgotten(self) -> int:
         late = sum(int(getattr(part, "forgotten", 0)) for _, part in self._sessions())
         return late + self.tally.forgotten

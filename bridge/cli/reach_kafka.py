@@ -10,12 +10,10 @@ from bridge.deadletters.kafka import KafkaDeadLettersSettings
 from bridge.delays.kafka import KafkaDelaySettings, topics_of
 from bridge.settings.tree import Route, Settings
 from bridge.sources.kafka import KafkaSourceSettings
+from bridge.stores import OF_ONE_PROCESS
 
 if TYPE_CHECKING:
     from bridge.kafka import preflight
-
-LOCAL = ("sqlite", "memory")
-"""Key stores of one process."""
 
 
 async def source(settings: Settings, name: str, source: KafkaSourceSettings, where: str) -> list[Finding]:
@@ -23,7 +21,7 @@ async def source(settings: Settings, name: str, source: KafkaSourceSettings, whe
     from bridge.kafka import preflight
     from bridge.kafka.topics import administrator
 
-    most, local_store = settings.routes[name].limits.max_event_bytes, settings.store.type in LOCAL
+    most, local_store = settings.routes[name].limits.max_event_bytes, settings.store.type in OF_ONE_PROCESS
     async with administrator(source, where=where) as admin:
         found = [await preflight.of_brokers(admin, where=where)]
         found += await preflight.of_source(

@@ -62,6 +62,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._joined = asyncio.Event()
         self.consumer: Any = None
         self.rebalances = 0
+        self.shared = False  # whether others of the group have partitions too
         self.missed = 0  # records that the brokers deleted before anybody of the group settled them
 
     async def open(self) -> None:
@@ -121,6 +122,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.consumer.seek(place, begin.offset)
             self._owner.begin(starts)
             self.rebalances += 1
+            self.shared = len(assigned) < self._partitions()
         except BridgeError as error:
             self._owner.fail(f"taking up an assignment: {error}")
         except Exception as error:
@@ -128,6 +130,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self._owner.fail(f"{type(error).__name__} while taking up an assignment")
         finally:
             self._joined.set()
+
+    def _partitions(self) -> int:
+        """How many partitions all of our topics have."""
+        topics = self.consumer.subscription()
+        return sum(len(self.consumer.partitions_for_topic(topic) or ()) for topic in topics)
 
     async def _subscribe(self) -> None:
         """Raises ConfigError for a topic that is not there: subscribing would create it, or wait for ever."""

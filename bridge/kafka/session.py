@@ -75,7 +75,7 @@ class Session:
     def backlog(self) -> Backlog:
         ends = ((self._reading.end_of(place), part) for place, part in self._shelf)
         lag = sum(max(0, end - part.low - len(part.done)) for end, part in ends if end is not None)
-        return Backlog(lag, len(self._reading.stuck), self._member.missed)
+        return Backlog(lag, len(self._reading.stuck), self._member.missed, self._member.shared)
 
     async def open(self) -> None:
         """Join the group. Raises Disconnected or ConfigError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field
 
@@ -10,3 +10,6 @@ from bridge.stores.memory import MemorySettings
 from bridge.stores.sqlite import SqliteSettings
 
 StoreSettings: TypeAlias = Annotated[SqliteSettings | MemorySettings, Field(discriminator="type")]
+
+OF_ONE_PROCESS: Final = ("sqlite", "memory")
+"""The types that no second process can share."""

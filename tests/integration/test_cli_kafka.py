@@ -185,3 +185,26 @@ async def test_a_key_or_a_topic_is_nothing_for_another_broker(start: Start) -> N
             await start("publish", "--name", "user.created", option, "x", "--set", "source.type=memory")
         )
         assert refused.code == 78
+
+
+async def test_a_second_instance_with_a_store_of_its_own_is_warned_of(start: Start) -> None:
+    store = {"BRIDGE_STORE__TYPE": "memory"}
+    first, second = await start("run", **store), await start("run", **store)
+    for daemon in (first, second):
+        assert (await lines_until(daemon, "store_not_shared"))["route"] == "default"
+    checked = await done(await start("check", "--connect"))
+    assert "has 2 members now: each has a key store of its own" in checked.out
+    for daemon in (first, second):
+        daemon.terminate()
+        assert (await done(daemon)).code == 0
+
+
+async def test_an_only_instance_is_not_warned_of_itself(start: Start, api: DevServer) -> None:
+    daemon = await start("run")
+    await lines_until(daemon, "started")
+    await done(await start("publish", "--name", "user.created", "--id", "e"))
+    await until(lambda: delivered(api))
+    daemon.terminate()
+    ended = await done(daemon)
+    assert ended.code == 0
+    assert "store_not_shared" not in ended.out

@@ -32,7 +32,7 @@ def test_names_are_those_of_the_levels() -> None:
 
 def test_log_lines_are_written() -> None:
     lines = set(re.findall(r"log line (?:is )?`(\w+)`", GUIDE.text))
-    assert lines == {"levels_not_swept", "partition_stuck", "offsets_truncated", "topic_restarted"}
+    assert lines == {"levels_not_swept", "partition_stuck", "offsets_truncated", "topic_restarted", "store_not_shared"}
     assert {line for line in lines if f'"{line}"' not in SOURCE} == set()
 
 
