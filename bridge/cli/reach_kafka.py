@@ -23,7 +23,7 @@ async def source(settings: Settings, name: str, source: KafkaSourceSettings, whe
 
     most, local_store = settings.routes[name].limits.max_event_bytes, settings.store.type in OF_ONE_PROCESS
     async with administrator(source, where=where) as admin:
-        found = [await preflight.of_brokers(admin, where=where)]
+        found = await preflight.of_brokers(admin, where=where)
         found += await preflight.of_source(
             admin, source.topics, source.topic_pattern, max_event_bytes=most, where=where
         )
@@ -42,6 +42,7 @@ async def delay(name: str, route: Route, settings: KafkaDelaySettings, where: st
     async with administrator(settings.at(route.source, where), where=where) as admin:
         topics = topics_of(levels, settings)
         found = await preflight.of_own(admin, topics, needs, declared=declared, where=where)
+        found += preflight.of_room(route.limits.max_event_bytes, settings.max_record_bytes)
         found += await preflight.of_group(admin, levels.group, local_store=False, where=where)
     return _told(found, where)
 

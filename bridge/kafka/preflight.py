@@ -20,8 +20,10 @@ from bridge.kafka.topics import Topic, faults, new_topic, settings_of
 FETCH, LIST_TRANSACTIONS = 1, 66  # requests, by their keys in the protocol
 NEWEST_FETCH: Final = 18  # since 4.1
 FIRST_FETCH_OF_4: Final = 4  # what Kafka 4.0 begins with: older ones were removed (KIP-896)
+HEADERS: Final = 1_024  # bytes; what a held copy is larger than its event, if the publisher's headers are small
 SHOWN: Final = 5  # topics whose names are given
-SHORT: Final = 86_400_000  # ms; whoever keeps records for less has little time to repair a target
+METADATA: Final = 4_096  # bytes beside a committed offset
+DAY: Final = 86_400_000  # ms; whoever keeps records for less has little time to repair a target
 USUAL_MAX: Final = 1_048_588  # bytes; max.message.bytes where nothing is said (kafka.apache.org/documentation)
 
 Configs = Mapping[str, str]
@@ -36,29 +38,43 @@ class Finding:
     cure: str = ""
 
 
-async def of_brokers(admin: Any, *, where: str) -> Finding:
-    """What we have reached."""
+async def of_brokers(admin: Any, *, where: str) -> list[Finding]:
+    """What we have reached, and what its settings mean for us as far as this user may see them."""
     async with limited("asking for versions", where=where):
         answer = await admin._send_request(ApiVersionRequest())  # noqa: SLF001  the client has no way of its own
-        text = f"{await _version(admin, answer.api_versions)} reached"
-    seen = await rights.of_topics(admin, [], where=where)
-    text += f", {seen.brokers} broker{'s' * (seen.brokers > 1)}"
+        [described] = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.BROKER, str(admin._client.get_random_node()))]  # noqa: SLF001  any will do
+        )
+    settings = {name: value for name, value, *_ in described.resources[0][4] if value is not None}
+    count = (await rights.of_topics(admin, [], where=where)).brokers
+    text = f"{version_of(answer.api_versions, settings)} reached, {_count(count, 'broker')}"
     if any(key == LIST_TRANSACTIONS for key, _, _ in answer.api_versions):
-        return Finding("ok", text)
-    return Finding("warning", text, "Upgrade to 3.0 or later: the bridge is not tested with older ones")
+        return [Finding("ok", text), *of_cluster(settings)]
+    return [Finding("warning", text, "Upgrade to 3.0 or later: the bridge is not tested with older ones")]
 
 
-async def _version(admin: Any, requests: Iterable[tuple[int, int, int]]) -> str:
-    """What brokers of Kafka say of themselves is no version but which requests they know."""
+def version_of(requests: Iterable[tuple[int, int, int]], settings: Configs) -> str:
+    """Brokers say of themselves no version but which requests they know: keys, each with oldest and newest."""
     oldest, newest = next((low, high) for key, low, high in requests if key == FETCH)
     if newest >= NEWEST_FETCH:
         return "Kafka 4.1 or later"
     if oldest >= FIRST_FETCH_OF_4:
         return "Kafka 4.0"
-    broker = ConfigResource(ConfigResourceType.BROKER, str(admin._client.get_random_node()))  # noqa: SLF001  any will do
-    [answer] = await admin.describe_configs([broker])
-    settings = {name: value for name, value, *_ in answer.resources[0][4]}
     return f"Kafka {settings.get('inter.broker.protocol.version', '3.x or older').partition('-')[0]}"
+
+
+def of_cluster(settings: Configs) -> Iterator[Finding]:
+    """What settings of the brokers mean for us."""
+    if settings.get("auto.create.topics.enable") == "true":
+        text = "the brokers make a topic of any name that a publisher asks for (auto.create.topics.enable)"
+        yield Finding("ok", f"{text}, a mistyped one too")
+    if int(settings.get("offset.metadata.max.bytes", METADATA)) < METADATA:
+        text = "what is settled out of order cannot be noted beside a commit, and is repeated after a crash"
+        yield Finding("warning", text, f"Set offset.metadata.max.bytes to {METADATA} or more")
+    minutes = int(settings.get("offsets.retention.minutes", DAY // 60_000))
+    if minutes * 60_000 < DAY:
+        text = f"a group that is away for {_time(minutes * 60_000)} is forgotten (offsets.retention.minutes)"
+        yield Finding("warning", f"{text}, and begins anew", "Set it to a week, 10080")
 
 
 async def of_source(
@@ -110,7 +126,7 @@ def judged(name: str, settings: Configs, *, max_event_bytes: int) -> Iterator[Fi
         yield Finding("warning", text, "Set cleanup.policy to delete")
     if keeps >= 0:
         text = f"{name} keeps a record for {_time(keeps)}, read or not (retention.ms): no outage may last longer"
-        yield Finding("warning", text, "Give it a week") if keeps < SHORT else Finding("ok", text)
+        yield Finding("warning", text, "Give it a week") if keeps < DAY else Finding("ok", text)
     if (size := int(settings.get("retention.bytes", "-1"))) >= 0:
         text = f"{name} drops the oldest of a partition beyond {size:,} bytes, read or not (retention.bytes)"
         yield Finding("warning", text, "Set retention.bytes to -1, or make it large enough for the longest outage")
@@ -204,6 +220,13 @@ def _refused(name: str, code: int, said: str | None) -> Finding:
         return Finding("error", f"the topic {name} is there, but not for this user", cure)
     text = f"the topic {name} cannot be created: {said or errors.for_code(code).__name__}"
     return Finding("error", text, "Create it with settings that the cluster takes")
+
+
+def of_room(largest: int, room: int) -> Iterator[Finding]:
+    """Whether the largest event fits into a record of the line, with its headers and ours."""
+    if largest + HEADERS > room:
+        text = f"an event of {largest:,} bytes (limits.max_event_bytes) may not fit into a record of {room:,}"
+        yield Finding("warning", f"{text}: it could not be held", "Raise delay.max_record_bytes, or lower the other")
 
 
 def _lacking(has: frozenset[Right], needs: Iterable[Right], kind: str, name: str) -> Iterator[Finding]:

@@ -10,7 +10,17 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from bridge.kafka.options import KafkaConnection
-from bridge.kafka.preflight import Finding, judged, of_brokers, of_group, of_own, of_source
+from bridge.kafka.preflight import (
+    Finding,
+    judged,
+    of_brokers,
+    of_cluster,
+    of_group,
+    of_own,
+    of_room,
+    of_source,
+    version_of,
+)
 from bridge.kafka.rights import Right
 from bridge.kafka.topics import Topic, administrator
 from devtools.kafka import KafkaNode
@@ -55,7 +65,9 @@ def texts(found: list[Finding], level: str) -> list[str]:
 async def test_the_brokers_are_reached_and_their_version_is_told(kafka: KafkaNode, admin: Any) -> None:
     found = await of_brokers(admin, where=WHERE)
     named = {"3.9": "Kafka 3.9", "4.1": "Kafka 4.1 or later"}[kafka.version]
-    assert found == Finding("ok", f"{named} reached, 1 broker")
+    assert found[0] == Finding("ok", f"{named} reached, 1 broker")
+    assert [finding.level for finding in found] == ["ok", "ok"]
+    assert "auto.create.topics.enable" in found[1].text
 
 
 async def test_a_topic_that_is_there_is_described(admin: Any, lab: Lab, unique: str) -> None:
@@ -217,3 +229,39 @@ def test_what_settings_of_a_topic_mean_for_events_that_wait(settings: Mapping[st
     assert [told] * (told is not None) == [told for finding in found if told and told in finding.text]
     assert len(found) == (told is not None)
     assert all(finding.cure for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, None),
+        ({"auto.create.topics.enable": "false", "offsets.retention.minutes": "10080"}, None),
+        ({"auto.create.topics.enable": "true"}, "a mistyped one too"),
+        ({"offset.metadata.max.bytes": "1024"}, "cannot be noted beside a commit"),
+        ({"offsets.retention.minutes": "90"}, "away for 1.5 h is forgotten"),
+    ],
+)
+def test_what_settings_of_the_brokers_mean(settings: Mapping[str, str], told: str | None) -> None:
+    found = list(of_cluster(settings))
+    assert [told] * (told is not None) == [told for finding in found if told and told in finding.text]
+    assert len(found) == (told is not None)
+
+
+@pytest.mark.parametrize(
+    ("fetch", "settings", "named"),
+    [
+        ((4, 18), {}, "Kafka 4.1 or later"),
+        ((4, 17), {}, "Kafka 4.0"),
+        ((0, 17), {"inter.broker.protocol.version": "3.9-IV0"}, "Kafka 3.9"),
+        ((0, 17), {}, "Kafka 3.x or older"),
+    ],
+)
+def test_versions_are_told_by_what_brokers_understand(
+    fetch: tuple[int, int], settings: Mapping[str, str], named: str
+) -> None:
+    assert version_of([(0, 0, 11), (1, *fetch)], settings) == named
+
+
+@pytest.mark.parametrize(("largest", "told"), [(8 << 20, 1), ((8 << 20) - 1024, 0), (3 << 20, 0)])
+def test_an_event_that_may_not_fit_into_the_line_is_warned_of(largest: int, told: int) -> None:
+    assert len(list(of_room(largest, 8 << 20))) == told

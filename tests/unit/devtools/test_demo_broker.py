@@ -1,4 +1,4 @@
-"""Which RabbitMQ the demo takes: the newest that is at hand, else the one of this machine's own release."""
+"""Which broker the demo takes: the newest that is at hand, else the one that is quickest to get."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devtools import debian
+from devtools import debian, kafka_jars
+from devtools.demo import with_kafka
 from devtools.demo.with_rabbitmq import is_quick, quickest_version
 
 
@@ -55,3 +56,12 @@ def test_nobody_but_root_can_enter_what_lies_unpacked(monkeypatch: pytest.Monkey
     monkeypatch.setattr("os.getuid", lambda: 1000)
     unpack(bare, "trixie")
     assert quickest_version() == "3.10"
+
+
+@pytest.mark.parametrize(("there", "taken"), [((), "4.1"), (("3.9",), "3.9"), (("3.9", "4.1"), "4.1")])
+def test_of_kafka_the_newest_that_is_at_hand_is_taken(
+    monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], taken: str
+) -> None:
+    monkeypatch.setattr(kafka_jars, "at_hand", lambda version: version in there)
+    assert with_kafka.quickest_version() == taken
+    assert with_kafka.is_quick(taken) is bool(there)
