@@ -25,7 +25,7 @@ from bridge.errors import PoisonError
 from bridge.formats.cloudevents import CloudEventsFormat, CloudEventShape
 from bridge.formats.fields import Fields
 from bridge.formats.given import Given
-from bridge.formats.headers import text_header
+from bridge.formats.headers import folded, text_header
 from bridge.formats.inngest import InngestShape
 from bridge.formats.options import FormatOptions, HeaderName
 from bridge.formats.raw import NAME_HEADER, RawFormat
@@ -70,7 +70,7 @@ class AutoFormat:
     """Headers first, then keys, as the table above says."""
 
     def __init__(self, rules: Rules, *, name_header: str = NAME_HEADER) -> None:
-        self._name_header = name_header
+        self._name_header = name_header.lower()
         self._cloudevents = CloudEventsFormat(rules)
         self._raw = RawFormat(rules=rules, header=name_header)
         self._objects = JsonFormat(AnyShape(rules), rules)
@@ -78,7 +78,7 @@ class AutoFormat:
     def decode(self, delivery: Delivery, now: int) -> Decoded:
         if self._cloudevents.announced(delivery):
             return self._cloudevents.decode(delivery, now)
-        if text_header(delivery.headers, self._name_header) is not None:
+        if text_header(folded(delivery.headers), self._name_header) is not None:
             return self._raw.decode(delivery, now)
         return self._objects.decode(delivery, now)
 

@@ -25,7 +25,7 @@ from bridge.core.kinds import kind_of, place
 from bridge.errors import PoisonError
 from bridge.formats.fields import Fields, check_text
 from bridge.formats.given import Given
-from bridge.formats.headers import content_type, header_text
+from bridge.formats.headers import content_type, header_text, media_type
 from bridge.formats.options import FormatOptions
 from bridge.formats.shape import Decoded, EventShape, JsonFormat, Rules
 from bridge.formats.strictjson import loads
@@ -40,6 +40,8 @@ _FAMILY = "application/cloudevents"
 _PREFIX = re.compile(r"(?:ce[-_]|cloudevents[:_])(.+)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"[a-z0-9]+")
 _OWN_FIELDS = frozenset({"specversion", "id", "source", "type", "data", "data_base64"})
+_COMMON = _OWN_FIELDS | {"time", "subject", "datacontenttype", "dataschema", "traceparent", "tracestate"}
+_STRAY_DELAY = "CloudEvents know no delay, send the header x-delay with milliseconds"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADERS = "cloudevent"  # what the place of an attribute is called that stood in a header
 
@@ -78,10 +80,11 @@ class CloudEventsFormat:
     @staticmethod
     def announced(delivery: Delivery) -> bool:
         """Whether content type or headers say that this is a CloudEvent."""
-        return content_type(delivery).startswith(_FAMILY) or _in_headers(delivery.headers) is not None
+        return media_type(content_type(delivery)).startswith(_FAMILY) or _in_headers(delivery.headers) is not None
 
     def decode(self, delivery: Delivery, now: int) -> Decoded:
-        media = content_type(delivery)
+        said = content_type(delivery)
+        media = media_type(said)
         if media == BATCH:
             return self._batch(delivery, now)
         if media.startswith(_FAMILY) and media != STRUCTURED:
@@ -89,7 +92,7 @@ class CloudEventsFormat:
         attributes = None if media == STRUCTURED else _in_headers(delivery.headers)
         if attributes is None:
             return self._structured.decode(delivery, now)
-        return [self._binary(delivery, attributes, media, now)]
+        return [self._binary(delivery, attributes, said, now)]
 
     def _batch(self, delivery: Delivery, now: int) -> Decoded:
         if not delivery.body.lstrip().startswith(b"["):
@@ -100,12 +103,11 @@ class CloudEventsFormat:
                 event.element = b"[" + event.element + b"]"  # still true to its content type
         return decoded
 
-    def _binary(self, delivery: Delivery, attributes: dict[str, JsonValue], media: str, now: int) -> Envelope:
+    def _binary(self, delivery: Delivery, attributes: dict[str, JsonValue], said: str, now: int) -> Envelope:
         given = self._rules.given(delivery, now)
-        if media:
-            attributes["datacontenttype"] = delivery.content_type or media
-        else:
-            media = str(attributes.get("datacontenttype") or "application/json")
+        if said:
+            attributes["datacontenttype"] = said
+        media = str(attributes.get("datacontenttype") or "application/json")
         event = _read_attributes(Fields(attributes, _HEADERS))
         if delivery.body:
             _put_data(event, delivery.body, media, self._rules, "body")
@@ -114,6 +116,8 @@ class CloudEventsFormat:
 
 def _in_headers(headers: Mapping[str, object]) -> dict[str, JsonValue] | None:
     """Collect the attributes among the headers; None where there is no `specversion`, which makes them CloudEvents."""
+    if not headers or "specversion" not in "".join(headers).lower():
+        return None
     attributes: dict[str, JsonValue] = {}
     for name, value in headers.items():
         if (found := _PREFIX.fullmatch(name)) and value is not None:
@@ -135,6 +139,7 @@ def _read_attributes(fields: Fields) -> Envelope:
     version = fields.required("specversion")
     if version != "1.0":
         raise PoisonError(fields.path("specversion"), 'must be "1.0"')
+    fields.refuse_stray_delays(_COMMON, _STRAY_DELAY)
     time = fields.text("time")
     return Envelope(
         id=fields.required_label("id"),
@@ -169,7 +174,7 @@ def _unbase64(text: str, field: str) -> bytes:
 
 def _put_data(event: Envelope, raw: bytes, media: str, rules: Rules, field: str) -> None:
     """Turn bytes of the given media type into a JSON value: JSON as it is, text as a string, the rest as base64."""
-    media = media.partition(";")[0].strip().lower()
+    media = media_type(media)
     if media in ("application/json", "text/json") or media.endswith("+json"):
         event.data = _json(raw, rules, field)
     elif media.startswith("text/"):

@@ -14,6 +14,12 @@ from bridge.model import JsonValue
 LONGEST = 512
 """Characters an id or a name may have. Inngest's newer API allows names of 512, its documentation says 256."""
 
+DELAYS = frozenset(
+    {"delay", "delayms", "delayseconds", "delayuntil", "xdelay", "deliverat", "deliverafter", "deliverin"}
+)
+"""How the APIs and plugins of this world spell "not before", in lower case and without dashes and underscores."""
+
+_LONGEST_DELAY = 20  # characters of a key that may be one of these
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # C0, DEL, C1; halves of surrogate pairs
 
 
@@ -117,7 +123,33 @@ class Fields:
             return parse_time(value, self.path(key))
         return None if value is None else due.at_time(value, self.path(key))
 
+    def refuse_stray_delays(self, known: frozenset[str], cure: str) -> None:
+        """
+        Raise PoisonError for a delay in a field, or in `options`, that is not among those `known`.
+
+        To read past it would send the event at once. All other unknown fields are no concern of ours, as they are none
+        of the servers'.
+        """
+        if self._members.keys() <= known:  # nearly always
+            return
+        for key in self._members.keys() - known:
+            value = self._members[key]
+            if key == "options" and isinstance(value, dict):
+                Fields(value, self.path(key)).refuse_stray_delays(frozenset(), cure)
+            elif value is not None and _says_delay(key):
+                raise PoisonError(self.path(key), f"would delay nothing there: {cure}")
+
+    def content(self, key: str, elsewhere: str) -> JsonValue:
+        """Read what the event is about; raise PoisonError where only the field has it that is `elsewhere` called so."""
+        if key not in self._members and self._members.get(elsewhere) is not None:
+            raise PoisonError(self.path(elsewhere), f"would be lost: the shape calls it {key}")
+        return self._members.get(key)
+
     def delay(self, key: str, base: int) -> int | None:
         """Read a delay in any form as the time it ends."""
         value = self._members.get(key)
         return None if value is None else due.after_delay(value, base, self.path(key))
+
+
+def _says_delay(key: str) -> bool:
+    return len(key) <= _LONGEST_DELAY and key.replace("_", "").replace("-", "").lower() in DELAYS

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from bridge.core.due import FARTHEST, NOT_SECONDS, after_milliseconds
 from bridge.errors import PoisonError
 from bridge.formats.fields import check_label
-from bridge.formats.headers import header_text, text_header
+from bridge.formats.headers import folded, header_text, text_header
 from bridge.formats.trace import trace_of
 from bridge.model import Delivery, Envelope
 
@@ -19,7 +19,9 @@ DELAY_HEADER = "x-delay"
 ID_HEADER = "x-deduplication-header"
 """The event's id, as publishers to RabbitMQ's message-deduplication plugin send it."""
 
-_STAMP_STEP = 1000  # ms: AMQP stamps whole seconds, cut, so the true time lies up to a second later
+# Stamps are cut, so that the true time lies up to one step later. In ms:
+_AMQP_STEP = 1000
+_KAFKA_STEP = 1
 
 
 @dataclass(slots=True)
@@ -27,17 +29,18 @@ class Given:
     """Everything about a delivery that its body need not say. Times are epoch ms."""
 
     delivery: Delivery
+    headers: Mapping[str, object]  # by their names in lower case
     now: int
     base: int  # what relative delays count from
     due_at: int | None
-    ts: int | None
+    stamp: int | None  # the broker's or publisher's
     trace: Mapping[str, str]
     derive_ids: bool
 
     @classmethod
     def of(cls, delivery: Delivery, now: int, *, derive_ids: bool) -> Given:
         """Read headers and properties. Raises PoisonError for a delay header that is none."""
-        headers = delivery.headers
+        headers = folded(delivery.headers)
         stamp = _stamp(delivery)
         base = _base(delivery, stamp, now)
         delay = headers.get(DELAY_HEADER)
@@ -45,13 +48,19 @@ class Given:
             delay = header_text(delay, f"headers.{DELAY_HEADER}")
         return cls(
             delivery=delivery,
+            headers=headers,
             now=now,
             base=base,
             due_at=None if delay is None else after_milliseconds(delay, base, f"headers.{DELAY_HEADER}"),
-            ts=None if stamp is None else min(stamp, now),
+            stamp=stamp,
             trace=trace_of(headers.get("traceparent"), headers.get("tracestate")),
             derive_ids=derive_ids,
         )
+
+    @property
+    def has_id(self) -> bool:
+        """Whether a header or property says the id."""
+        return bool(self.headers.get(ID_HEADER) or self.delivery.message_id)
 
     def complete(self, event: Envelope, index: int | None = None) -> Envelope:
         """
@@ -61,8 +70,8 @@ class Given:
         """
         if not event.id:
             event.id = self._id(event.name, index)
-        if event.ts is None:
-            event.ts = self.ts
+        if event.ts is None and self.stamp is not None:
+            event.ts = min(self.stamp, self.now)
         if event.due_at is None:
             event.due_at = self.due_at
         event.trace = self.trace or event.trace
@@ -74,13 +83,16 @@ class Given:
 
     def _stem(self, name: str) -> str:
         delivery = self.delivery
-        if (given := text_header(delivery.headers, ID_HEADER)) is not None:
+        if (given := text_header(self.headers, ID_HEADER)) is not None:
             return check_label(given, f"headers.{ID_HEADER}")
         if delivery.message_id:
             return check_label(delivery.message_id, "message_id")
         if not self.derive_ids:
             raise PoisonError("id", f"is missing, and so are the header {ID_HEADER} and the property message_id")
-        return delivery.position or _fingerprint(name, delivery.body)
+        if delivery.position is None:
+            return _fingerprint(name, delivery.body)
+        # With its stamp: a topic that is made anew, or cut off, counts its offsets again.
+        return delivery.position if self.stamp is None else f"{delivery.position}@{self.stamp}"
 
 
 def _stamp(delivery: Delivery) -> int | None:
@@ -95,13 +107,14 @@ def _base(delivery: Delivery, stamp: int | None, now: int) -> int:
     """
     When the event was published, never too early.
 
-    A broker with positions (Kafka) stamps every record. RabbitMQ does not; there a stamp is the publisher's, and
-    matters only when `now` is no longer the first sight.
+    A broker with positions (Kafka) keeps a stamp with every record, of its sending or its arrival. RabbitMQ does not;
+    there a stamp is the publisher's, and matters only when `now` is no longer the first sight. No stamp, be it the
+    year 3000, makes anything later than `now`.
     """
     if stamp is not None and delivery.position is not None:
-        return min(now, stamp)
+        return min(now, stamp + _KAFKA_STEP)
     if stamp is not None and delivery.redelivered:
-        return min(now, stamp + _STAMP_STEP)
+        return min(now, stamp + _AMQP_STEP)
     return now
 
 

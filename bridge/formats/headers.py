@@ -31,6 +31,25 @@ def header_text(value: object, field: str) -> str:
     raise PoisonError(field, f"must be text, not {kind_of(value)}")
 
 
+def folded(headers: Mapping[str, object]) -> Mapping[str, object]:
+    """
+    Give headers under their names in lower case: what looks for `x-delay` must find `X-Delay` too.
+
+    To brokers these are two names; to HTTP, where many headers come from, they are one. A name that stands there in
+    lower case wins over its other spellings, and of those the first. Nulls count as missing.
+    """
+    if not headers:
+        return headers
+    names = "".join(headers)
+    if names == names.lower():  # nearly always
+        return headers
+    found: dict[str, object] = {}
+    for name, value in sorted(headers.items(), key=lambda pair: not pair[0].islower()):
+        if value is not None:
+            found.setdefault(name.lower(), value)
+    return found
+
+
 def text_header(headers: Mapping[str, object], name: str) -> str | None:
     """Find the header `name` as text; None where it is missing, null or empty. Raises PoisonError."""
     value = headers.get(name)
@@ -38,9 +57,13 @@ def text_header(headers: Mapping[str, object], name: str) -> str | None:
 
 
 def content_type(delivery: Delivery) -> str:
-    """Media type of the body in lower case and without parameters; "" where nobody says. Raises PoisonError."""
-    said = delivery.content_type
-    if not said and delivery.headers:
-        names = {name.lower(): name for name in delivery.headers}
-        said = next((text_header(delivery.headers, names[name]) for name in _CONTENT_TYPE if name in names), None)
-    return (said or "").partition(";")[0].strip().lower()
+    """Find the content type of the body, as it was written; "" where nobody says. Raises PoisonError."""
+    if delivery.content_type or not delivery.headers:
+        return delivery.content_type or ""
+    headers = folded(delivery.headers)
+    return next((said for name in _CONTENT_TYPE if (said := text_header(headers, name))), "")
+
+
+def media_type(said: str) -> str:
+    """Strip a content type down to the media type, in lower case."""
+    return said.partition(";")[0].strip().lower()

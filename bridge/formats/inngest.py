@@ -17,10 +17,13 @@ from bridge.core.kinds import kind_of
 from bridge.errors import PoisonError
 from bridge.formats.fields import Fields
 from bridge.formats.given import Given
+from bridge.formats.moments import STRAY_DELAY, later
 from bridge.formats.options import FormatOptions
 from bridge.formats.shape import EventShape, JsonFormat, Rules
 from bridge.model import Envelope
 from bridge.ports import Format
+
+_KNOWN = frozenset({"id", "name", "data", "user", "ts", "v", "delay"})
 
 
 class InngestShape(EventShape):
@@ -32,9 +35,8 @@ class InngestShape(EventShape):
 
     def read(self, fields: Fields, given: Given) -> Envelope:
         ts = _ts(fields)
-        delayed = fields.delay("delay", given.base)
-        if ts is not None and ts > given.now:
-            delayed = ts if delayed is None else max(ts, delayed)
+        fields.refuse_stray_delays(_KNOWN, STRAY_DELAY)
+        fields.content("data", "payload")
         envelope = Envelope(
             id=fields.label("id") or "",
             name=fields.required_label("name"),
@@ -42,7 +44,7 @@ class InngestShape(EventShape):
             user=fields.record("user"),
             ts=ts,
             v=fields.text("v"),
-            due_at=delayed,
+            due_at=later(ts, fields.delay("delay", given.base), given.now),
         )
         return given.complete(envelope, fields.index)
 

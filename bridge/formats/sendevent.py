@@ -8,10 +8,13 @@ from pydantic import Field
 
 from bridge.formats.fields import Fields
 from bridge.formats.given import Given
+from bridge.formats.moments import STRAY_DELAY, moments_of
 from bridge.formats.options import FormatOptions
 from bridge.formats.shape import EventShape, JsonFormat, Rules
 from bridge.model import Envelope
 from bridge.ports import Format
+
+_KNOWN = frozenset({"id", "name", "payload", "context", "timestamp", "ts", "delay"})
 
 
 class SendEventShape(EventShape):
@@ -22,13 +25,15 @@ class SendEventShape(EventShape):
         return fields.has("name") and fields.has("payload")
 
     def read(self, fields: Fields, given: Given) -> Envelope:
+        fields.refuse_stray_delays(_KNOWN, STRAY_DELAY)
+        ts, due_at = moments_of(fields, given)
         envelope = Envelope(
             id=fields.label("id") or "",
             name=fields.required_label("name"),
             data=fields.required("payload"),
-            ts=fields.moment("timestamp"),
+            ts=ts,
             context=fields.get("context"),
-            due_at=fields.delay("delay", given.base),
+            due_at=due_at,
         )
         return given.complete(envelope, fields.index)
 

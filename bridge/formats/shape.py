@@ -39,6 +39,12 @@ class Rules:
         return Given.of(delivery, now, derive_ids=self.missing_id == "derive")
 
 
+def refuse_tombstone(delivery: Delivery) -> None:
+    """Raise PoisonError for a record without a value, which in Kafka says that its key is gone; it is no event."""
+    if not delivery.body and delivery.position is not None:
+        raise PoisonError("body", "is empty: a record without a value (a tombstone) is no event")
+
+
 class EventReader(ABC):
     """Makes events of JSON objects."""
 
@@ -72,6 +78,7 @@ class JsonFormat:
 
     def decode(self, delivery: Delivery, now: int) -> Decoded:
         given = self._rules.given(delivery, now)
+        refuse_tombstone(delivery)
         value = loads_elements(delivery.body, max_depth=self._rules.max_depth)
         if isinstance(value, list):
             return read_array(value, self._reader, given)

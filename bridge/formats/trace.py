@@ -19,6 +19,8 @@ def trace_of(parent: object, state: object) -> Mapping[str, str]:
     found = _PARENT.fullmatch(parent) if len(parent) <= _LONGEST_PARENT else None
     if not found or found[1] == "ff" or (found[1] == "00" and found[2] is not None):
         return {}
+    if state is None:
+        return {"traceparent": parent}
     state = _ascii(state)
     if len(state) > _LONGEST_STATE or not _STATE.fullmatch(state):
         return {"traceparent": parent}

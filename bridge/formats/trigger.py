@@ -21,11 +21,17 @@ from bridge.core.kinds import kind_of
 from bridge.errors import PoisonError
 from bridge.formats.fields import Fields
 from bridge.formats.given import Given
+from bridge.formats.moments import later, moments_of
 from bridge.formats.options import FormatOptions
 from bridge.formats.shape import Decoded, EventShape, JsonFormat, Rules, read_each, single_out
 from bridge.formats.strictjson import dumps
 from bridge.model import Envelope, JsonValue
 from bridge.ports import Format
+
+_AROUND = frozenset({"id", "event", "events", "options", "delay", "ts"})
+_INSIDE = frozenset({"id", "name", "payload", "context", "timestamp", "ts", "delay"})
+_OPTIONS = frozenset({"deliverAt", "deliverAfter", "accountId"})
+_STRAY_DELAY = "write event.delay, options.deliverAt or options.deliverAfter"
 
 
 class TriggerShape(EventShape):
@@ -37,6 +43,8 @@ class TriggerShape(EventShape):
 
     def read(self, fields: Fields, given: Given) -> Envelope:
         event = fields.required_child("event")
+        if "events" in fields:
+            raise PoisonError(fields.path("events"), f"cannot be combined with {fields.path('event')}")
         options = _Options.read(fields, given)
         if _is_v1(fields, event):
             fields.required_label("id")
@@ -56,7 +64,7 @@ class TriggerShape(EventShape):
 
 @dataclass(slots=True, frozen=True)
 class _Options:
-    """What a request says about each of its events: the options of v2, and a `delay` beside the event."""
+    """What a request says about each of its events: the options of v2, a `delay` or a future `ts` beside the event."""
 
     due_at: int | None
     due_field: str
@@ -65,17 +73,21 @@ class _Options:
 
     @classmethod
     def read(cls, fields: Fields, given: Given) -> _Options:
+        fields.refuse_stray_delays(_AROUND, _STRAY_DELAY)
         options = fields.child("options")
         found = _NONE if options is None else cls._of_v2(options, given)
-        delayed = fields.delay("delay", given.base)
+        delayed = later(fields.moment("ts"), fields.delay("delay", given.base), given.now)
         if delayed is None:
             return found
+        key = _delaying(fields)
         if found.due_at is not None:
-            raise PoisonError(fields.path("delay"), f"cannot be combined with {found.due_field}")
-        return cls(delayed, fields.path("delay"), found.user, {**found.said, "delay": fields.get("delay")})
+            raise PoisonError(fields.path(key), f"cannot be combined with {found.due_field}")
+        said = {key: fields.get(key) for key in ("delay", "ts") if key in fields}
+        return cls(delayed, fields.path(key), found.user, {**found.said, **said})
 
     @classmethod
     def _of_v2(cls, options: Fields, given: Given) -> _Options:
+        options.refuse_stray_delays(_OPTIONS, _STRAY_DELAY)
         due_at, due_key = None, "deliverAt"
         if "deliverAt" in options:  # wins over deliverAfter, as on the server
             due_at = due.at_time(options.get("deliverAt"), options.path("deliverAt"))
@@ -97,19 +109,25 @@ def _is_v1(fields: Fields, event: Fields) -> bool:
 
 
 def _event(event: Fields, options: _Options, outer: Fields | None, given: Given) -> Envelope:
-    delayed = event.delay("delay", given.base)
+    event.refuse_stray_delays(_INSIDE, _STRAY_DELAY)
+    ts, delayed = moments_of(event, given)
     if delayed is not None and options.due_at is not None:
-        raise PoisonError(event.path("delay"), f"cannot be combined with {options.due_field}")
+        raise PoisonError(event.path(_delaying(event)), f"cannot be combined with {options.due_field}")
     envelope = Envelope(
         id=_id(event, outer) or "",
         name=event.required_label("name"),
-        data=event.get("payload"),
-        ts=event.moment("timestamp"),
+        data=event.content("payload", "data"),
+        ts=ts,
         user=options.user,
         context=event.get("context"),
         due_at=options.due_at if delayed is None else delayed,
     )
     return given.complete(envelope, event.index)
+
+
+def _delaying(fields: Fields) -> str:
+    """Name the field that delays, where one does."""
+    return "delay" if "delay" in fields else "ts"
 
 
 def _id(event: Fields, outer: Fields | None) -> str | None:

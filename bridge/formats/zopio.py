@@ -1,7 +1,8 @@
 """
 The body of Zopio's trigger route: `{"event": "user.created", "payload"?: ..}`.
 
-The route itself ignores an `id` and a `delay`; here they count, so that its publishers can have both.
+The route itself ignores all else; here an `id`, a `timestamp` and a `delay` count, so that its publishers can have
+them.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from pydantic import Field
 
 from bridge.formats.fields import Fields
 from bridge.formats.given import Given
+from bridge.formats.moments import STRAY_DELAY, moments_of
 from bridge.formats.options import FormatOptions
 from bridge.formats.shape import EventShape, JsonFormat, Rules
 from bridge.model import Envelope
 from bridge.ports import Format
+
+_KNOWN = frozenset({"id", "event", "payload", "timestamp", "ts", "delay"})
 
 
 class ZopioShape(EventShape):
@@ -26,11 +30,14 @@ class ZopioShape(EventShape):
         return isinstance(fields.get("event"), str)
 
     def read(self, fields: Fields, given: Given) -> Envelope:
+        fields.refuse_stray_delays(_KNOWN, STRAY_DELAY)
+        ts, due_at = moments_of(fields, given)
         envelope = Envelope(
             id=fields.label("id") or "",
             name=fields.required_label("event"),
-            data=fields.get("payload"),
-            due_at=fields.delay("delay", given.base),
+            data=fields.content("payload", "data"),
+            ts=ts,
+            due_at=due_at,
         )
         return given.complete(envelope, fields.index)
 

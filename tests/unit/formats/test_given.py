@@ -8,7 +8,7 @@ import pytest
 
 from bridge.errors import PoisonError
 from bridge.formats import build_format
-from bridge.formats.headers import content_type, header_text
+from bridge.formats.headers import content_type, folded, header_text, media_type
 from bridge.model import Delivery, Envelope
 from tests.unit.formats.reading import NOW, delivery, read, read_all, refusal
 
@@ -114,8 +114,8 @@ PUBLISHED = NOW / 1000  # epoch seconds
         ({"redelivered": True}, NOW + HOUR),
         ({"timestamp": PUBLISHED, "redelivered": True}, NOW + 1000),  # AMQP cuts to whole seconds: never early
         ({"timestamp": PUBLISHED + 7200, "redelivered": True}, NOW + HOUR),
-        ({"timestamp": PUBLISHED, "position": "t/0/1"}, NOW),
-        ({"timestamp": PUBLISHED + 0.123, "position": "t/0/1"}, NOW + 123),
+        ({"timestamp": PUBLISHED, "position": "t/0/1"}, NOW + 1),  # cut to milliseconds: never early
+        ({"timestamp": PUBLISHED + 0.123, "position": "t/0/1"}, NOW + 124),
         ({"timestamp": PUBLISHED + 7200, "position": "t/0/1"}, NOW + HOUR),
         ({"timestamp": 0.0, "position": "t/0/1"}, NOW + HOUR),  # no sensible stamp
         ({"timestamp": math.nan, "position": "t/0/1"}, NOW + HOUR),
@@ -202,7 +202,7 @@ def test_header_values_of_any_scalar_type_are_text(value: object, text: str) -> 
 @pytest.mark.parametrize(
     ("said", "headers", "expected"),
     [
-        ("Application/JSON; charset=utf-8", {}, "application/json"),
+        ("Application/JSON; charset=utf-8", {}, "Application/JSON; charset=utf-8"),
         (None, {"content-type": b"text/plain"}, "text/plain"),
         (None, {"Content_Type": "text/plain"}, "text/plain"),
         ("application/json", {"content-type": "text/plain"}, "application/json"),
@@ -213,4 +213,26 @@ def test_header_values_of_any_scalar_type_are_text(value: object, text: str) -> 
 def test_the_content_type_is_a_property_or_a_header(
     said: str | None, headers: dict[str, object], expected: str
 ) -> None:
-    assert content_type(Delivery(body=b"", content_type=said, headers=headers)) == expected
+    assert media_type(content_type(Delivery(body=b"", content_type=said, headers=headers))) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ({}, {}),
+        ({"x-delay": 5, "other": None}, {"x-delay": 5, "other": None}),
+        ({"X-Delay": 5, "other": 1}, {"x-delay": 5, "other": 1}),
+        ({"X-Delay": 5, "x-delay": 6}, {"x-delay": 6}),
+        ({"X-Delay": 5, "X-DELAY": 6}, {"x-delay": 5}),
+        ({"x-delay": None, "X-Delay": 5}, {"x-delay": 5}),
+    ],
+)
+def test_header_names_are_found_in_any_case(headers: dict[str, object], found: dict[str, object]) -> None:
+    assert folded(headers) == found
+
+
+def test_each_header_that_means_something_is_found_in_any_case() -> None:
+    headers = {"X-Event-Name": "a.b", "X-Deduplication-Header": "e", "X-Delay": "5", "TraceParent": PARENT}
+    expected = Envelope(id="e", name="a.b", data={}, due_at=NOW + 5, trace={"traceparent": PARENT})
+    assert read({}, headers=headers) == read({}, "raw", headers) == expected
+    assert read({}, headers={name.upper(): value for name, value in headers.items()}) == expected
