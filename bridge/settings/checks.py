@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from bridge.apis import MemorySettings, TargetSettings
 from bridge.errors import ConfigError
+from bridge.kafka.options import SharedKafkaConnection
 from bridge.rabbitmq.options import SharedConnectionSettings
 from bridge.settings.tree import Route, Settings
+from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 
 MEMORY = "memory"
@@ -63,22 +65,45 @@ def _shared(settings: Settings) -> Iterator[ConfigError]:
                     f"is read by the route {other} too, so each event would reach only one of the two",
                     "Bind a second queue to the same exchange, and read that one here",
                 )
+        elif isinstance(source, KafkaSourceSettings):
+            other = owners.setdefault(("group", _cluster(source.bootstrap_servers), source.group_of(name)), name)
+            if other != name:
+                yield ConfigError(
+                    f"routes.{name}.source.group_id",
+                    f"is that of the route {other} too, so each event would reach only one of the two",
+                    "Give each route its own, or none",
+                )
         for part in ("delay", "dead_letters"):
             yield from _shared_namespace(name, part, route, owners)
 
 
 def _shared_namespace(name: str, part: str, route: Route, owners: dict[Hashable, str]) -> Iterator[ConfigError]:
     settings = getattr(route, part)
-    url = getattr(settings, "url", None) or getattr(route.source, "url", None)
-    if url is None or not isinstance(settings, SharedConnectionSettings):
+    if (place := _place(settings, route.source)) is None:
         return
-    other = owners.setdefault((part, _broker(url), settings.namespace_of(name)), name)
+    other = owners.setdefault((part, place, settings.namespace_of(name)), name)
     if other != name:
         yield ConfigError(
             f"routes.{name}.{part}.namespace",
             f"is that of the route {other} too, so each would take what the other has put aside",
             "Give each route its own, or none",
         )
+
+
+def _place(settings: object, source: object) -> Hashable | None:
+    """The broker or cluster of a part; None where it has none."""
+    if isinstance(settings, SharedConnectionSettings):
+        url = settings.url or getattr(source, "url", None)
+        return None if url is None else _broker(url)
+    if isinstance(settings, SharedKafkaConnection):
+        servers = settings.bootstrap_servers or getattr(source, "bootstrap_servers", None)
+        return None if servers is None else _cluster(servers)
+    return None
+
+
+def _cluster(servers: Sequence[str]) -> Hashable:
+    """Tell clusters apart, whatever the order of their brokers; two that are named by other brokers count as two."""
+    return frozenset(servers)
 
 
 def _broker(url: SecretStr) -> Hashable:

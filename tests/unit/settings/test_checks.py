@@ -6,6 +6,7 @@ from bridge.settings.checks import review
 from bridge.settings.tree import Settings
 
 RABBIT = {"type": "rabbitmq", "url": "amqp://h/", "queue": "q"}
+KAFKA = {"type": "kafka", "bootstrap_servers": "a:9092,b:9092", "topics": "orders"}
 ZOPIO = {"type": "zopio", "url": "http://h"}
 
 
@@ -59,3 +60,28 @@ def test_two_routes_do_not_share_a_delay_namespace() -> None:
     (problem,) = said(routes={"a": first, "b": second})
     assert problem.startswith("routes.b.delay.namespace: is that of the route a too")
     assert said(routes={"a": first, "b": {**second, "delay": {"namespace": "y"}}}) == []
+
+
+def test_two_routes_do_not_share_a_consumer_group() -> None:
+    first = {"source": {**KAFKA, "group_id": "g"}, "target": ZOPIO}
+    second = {**first, "source": {**KAFKA, "group_id": "g", "bootstrap_servers": "b:9092,a:9092"}}
+    (problem,) = said(routes={"a": first, "b": second})
+    assert problem.startswith("routes.b.source.group_id: is that of the route a too")
+    assert said(routes={"a": first, "b": {**first, "source": KAFKA}}) == []
+    elsewhere = {**KAFKA, "group_id": "g", "bootstrap_servers": "c:9092"}
+    assert said(routes={"a": first, "b": {**first, "source": elsewhere}}) == []
+
+
+@pytest.mark.parametrize("part", ["delay", "dead_letters"])
+def test_two_routes_do_not_share_a_namespace_on_kafka(part: str) -> None:
+    route = {"source": KAFKA, "target": ZOPIO, part: {"namespace": "x"}}
+    (problem,) = said(routes={"a": route, "b": route})
+    assert problem.startswith(f"routes.b.{part}.namespace: is that of the route a too")
+    away = {"type": "kafka", "namespace": "x", "bootstrap_servers": "c:9092"}
+    assert said(routes={"a": route, "b": {**route, part: away}}) == []
+    rabbit = {
+        "source": RABBIT,
+        "target": ZOPIO,
+        part: {"type": "kafka", "namespace": "x", "bootstrap_servers": "a:9092,b:9092"},
+    }
+    assert len(said(routes={"a": route, "b": rabbit})) == 1
