@@ -202,7 +202,7 @@ def test_header_values_of_any_scalar_type_are_text(value: object, text: str) -> 
 @pytest.mark.parametrize(
     ("said", "headers", "expected"),
     [
-        ("Application/JSON; charset=utf-8", {}, "Application/JSON; charset=utf-8"),
+        ("Application/JSON; charset=utf-8", {}, "application/json"),
         (None, {"content-type": b"text/plain"}, "text/plain"),
         (None, {"Content_Type": "text/plain"}, "text/plain"),
         ("application/json", {"content-type": "text/plain"}, "application/json"),
