@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 POLL_MS: Final = 200  # a poll without records; new ones end it at once
 OUTSIDE: Final = 30.0  # seconds without a place in the group after which a new session is made
 ALONE: Final = 10.0  # seconds after a failure in which each partition is polled by itself
+SOME: Final = 100  # records that are read one after the other before the next partition is looked at
 TRIES: Final = 5  # failures in a row after which a partition is left alone
 RETRY_STUCK: Final = 60.0  # seconds until it is looked at again
 ASK_AGAIN: Final = 60.0  # seconds between two questions where the log of a partition begins
@@ -62,6 +63,7 @@ class Reading:
         self._held: Collection[TopicPartition] = ()
         self._alone = 0.0  # loop time until which each partition is polled by itself
         self._failures: Counter[TopicPartition] = Counter()
+        self._gaps: dict[TopicPartition, int] = {}  # the offsets that were expected where others came
         self._asked: dict[TopicPartition, float] = {}
         self._heard: dict[TopicPartition, float] = {}  # loop time since which a partition has been read
         self._metadata = True
@@ -76,7 +78,8 @@ class Reading:
                     await self._poll_alone()
                 else:
                     for place, records in (await self._member.consumer.getmany(timeout_ms=POLL_MS)).items():
-                        await self._enter(place, records)
+                        self._enter(place, records)
+                await self._explain_gaps()
             except BridgeError:
                 raise
             except FATAL as error:
@@ -157,7 +160,8 @@ class Reading:
         end: int | None = consumer.highwater(place)
         return end
 
-    async def _enter(self, place: TopicPartition, records: Sequence[Any]) -> None:
+    def _enter(self, place: TopicPartition, records: Sequence[Any]) -> None:
+        """Enter what was just read. Waiting before that could bring it into the books of another assignment."""
         expected = self._books.expected(place)
         if expected is None or not records:
             return
@@ -166,34 +170,56 @@ class Reading:
             self._member.restarted(place, expected, first)
             self._books.restart(place, first)
         elif first > expected:
-            await self._explain(place, expected)
+            self._gaps.setdefault(place, expected)
         self._books.take_in(place, records)
 
-    async def _explain(self, place: TopicPartition, expected: int) -> None:
-        """A gap: usually compacted records or marks of transactions; but if the log begins later, events are gone."""
+    async def _explain_gaps(self) -> None:
+        """Usually compacted records or marks of transactions; but if a log begins later, events are gone."""
+        gaps, self._gaps = self._gaps, {}
         now = asyncio.get_running_loop().time()
-        if now - self._asked.get(place, -ASK_AGAIN) < ASK_AGAIN:
-            return
-        self._asked[place] = now
-        async with limited("asking where a partition begins", where=self._where):
-            begins = await self._member.consumer.beginning_offsets([place])
-        self._member.truncated(place, expected, begins[place])
+        for place, expected in gaps.items():
+            if now - self._asked.get(place, -ASK_AGAIN) < ASK_AGAIN:
+                continue
+            self._asked[place] = now
+            async with limited("asking where a partition begins", where=self._where):
+                begins = await self._member.consumer.beginning_offsets([place])
+            self._member.truncated(place, expected, begins[place])
 
     async def _poll_alone(self) -> None:
         """One look at each partition by itself, so that a failure has a place."""
         consumer = self._member.consumer
         for place in consumer.assignment() - consumer.paused():
+            look = self._look_closely if place in self._failures else self._look
             try:
-                found = await consumer.getmany(place, timeout_ms=0)
+                found = await look(place)
             except (BridgeError, *FATAL):
                 raise
             except Exception as error:  # noqa: BLE001  whatever a decoder raises
                 self._failed(place, error)
             else:
-                for records in found.values():
+                if found:
                     self._failures.pop(place, None)
-                    await self._enter(place, records)
         await asyncio.sleep(POLL_MS / 4000)
+
+    async def _look(self, place: TopicPartition) -> int:
+        found = (await self._member.consumer.getmany(place, timeout_ms=0)).get(place, [])
+        self._enter(place, found)
+        return len(found)
+
+    async def _look_closely(self, place: TopicPartition) -> int:
+        """Read one record after the other, so that those before a bad one are delivered; return how many."""
+        consumer, found = self._member.consumer, 0
+        try:
+            async with asyncio.timeout(POLL_MS / 1000):
+                while found < SOME and place not in consumer.paused():
+                    self._enter(place, [await consumer.getone(place)])
+                    found += 1
+        except TimeoutError:
+            pass  # no more has come
+        except Exception:
+            if not found:
+                raise
+        return found
 
     def _failed(self, place: TopicPartition, error: Exception) -> None:
         self._rewind([place])
