@@ -254,16 +254,19 @@ class Pipeline:
         while True:
             await asyncio.sleep(lease / 3)
             for owner, ledger in list(self._batches.values()):
-                if keys := list(ledger.claimed_keys):
-                    await self._renew(owner, keys)
+                if ledger.claimed_keys:
+                    await self._renew(owner, ledger)
 
-    async def _renew(self, owner: str, keys: list[bytes]) -> None:
+    async def _renew(self, owner: str, ledger: Ledger) -> None:
+        keys = list(ledger.claimed_keys)
         try:
             kept = await self._parts.store.renew(keys, owner=owner, lease=self._limits.lease)
         except Unavailable as error:
             log.warning("leases_not_renewed", extra={"claims": len(keys), "reason": str(error)})
             return
-        if lost := kept.count(False):
+        # A claim may end because its event did: only one that is still needed can be lost.
+        needed = {slot.key for slot in ledger.undecided}
+        if lost := sum(key in needed for key, held in zip(keys, kept, strict=True) if not held):
             self._tally.leases_lost += lost
             log.warning("leases_lost", extra={"claims": lost})
 

@@ -470,6 +470,42 @@ async def test_leases_are_renewed_while_a_batch_waits() -> None:
     assert route.tally.leases_lost == 0
 
 
+class SlowlyCommitting(MemoryStore):
+    """Knows a key as done for a while before it says so."""
+
+    async def commit(self, keys: Sequence[bytes], *, ttl: float) -> None:
+        await super().commit(keys, ttl=ttl)
+        await asyncio.sleep(0.3)
+
+
+async def test_a_claim_that_ends_because_its_event_is_done_is_not_lost() -> None:
+    route = MemoryRoute(store=SlowlyCommitting(), limits=Limits(lease=0.3, drain=5.0))
+    async with route.running():
+        route.publish("e1")
+        await route.until_quiet()
+
+    assert route.accepted() == ["e1"]
+    assert route.tally.leases_lost == 0
+
+
+class Forgetful(MemoryStore):
+    """Loses every claim."""
+
+    async def renew(self, keys: Sequence[bytes], *, owner: str, lease: float) -> list[bool]:
+        return [False] * len(keys)
+
+
+async def test_a_claim_that_is_lost_while_its_event_waits_is_counted() -> None:
+    route = MemoryRoute(store=Forgetful(), limits=Limits(lease=0.3, drain=5.0))
+    route.target.answer(Misconfigured("401"))
+    async with route.running():
+        route.publish("e1")
+        await route.until(route.accepted)
+        await route.until_quiet()
+
+    assert route.tally.leases_lost >= 1
+
+
 async def test_a_copy_of_another_route_is_passed_on_untouched() -> None:
     line = MemoryDelayLine()
     other = MemoryRoute(delay=line, hold_window=0)
