@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.protocol.metadata import MetadataRequest
 
 from bridge.core.offsets import unpack
 from bridge.errors import BridgeError, ConfigError
@@ -35,6 +36,8 @@ class Start:
     offset: int
     done: frozenset[int] = frozenset()
     committed: bool = False
+    anew: bool = False  # its offsets count from the beginning again
+    scope: str = ""  # cluster and partition, which the metadata of its commits is for
 
 
 class Owner(Protocol):
@@ -60,6 +63,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._where = where
         self._owner = owner
         self._joined = asyncio.Event()
+        self._cluster = ""
+        self._begun: set[str] = set()  # topics of which we have had partitions
         self.consumer: Any = None
         self.rebalances = 0
         self.shared = False  # whether others of the group have partitions too
@@ -87,6 +92,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         try:
             await start(self.consumer, where=self._where)
+            self._cluster = await self._cluster_id()
             await self._subscribe()
             await self._join()
         except BaseException:
@@ -136,6 +142,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         topics = self.consumer.subscription()
         return sum(len(self.consumer.partitions_for_topic(topic) or ()) for topic in topics)
 
+    async def _cluster_id(self) -> str:
+        client = self.consumer._client  # noqa: SLF001  the public calls leave it out
+        async with limited("asking which cluster this is", where=self._where):
+            return str((await client.send(client.get_random_node(), MetadataRequest([]))).cluster_id)
+
     async def _subscribe(self) -> None:
         """Raises ConfigError for a topic that is not there: subscribing would create it, or wait for ever."""
         topics = self._topics
@@ -167,19 +178,29 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             committed = await coordinator.fetch_committed_offsets(places)
             begins = await self.consumer.beginning_offsets(places)
             ends = await self.consumer.end_offsets(places)
-        starts: dict[TopicPartition, Start] = {}
-        for place in places:
-            known, begin, last = committed.get(place), begins[place], ends[place]
-            if known is None:
-                starts[place] = Start(last if self._topics.begin == "latest" else begin)
-            elif known.offset > last:
-                self.restarted(place, known.offset, begin)
-                starts[place] = Start(begin)
-            else:
-                self.truncated(place, known.offset, begin)
-                done = frozenset(offset for offset in unpack(known.offset, known.metadata or "") if offset >= begin)
-                starts[place] = Start(max(known.offset, begin), done, known.offset >= begin)
-        return starts
+        begun = self._begun | {place.topic for place in committed}
+        self._begun |= {place.topic for place in places}
+        return {
+            place: self._start(place, committed.get(place), begins[place], ends[place], known=place.topic in begun)
+            for place in places
+        }
+
+    def _start(self, place: TopicPartition, committed: Any, begin: int, end: int, *, known: bool) -> Start:
+        """
+        Where to begin. `latest` is for topics that are new to us: a partition that was added later is read whole.
+
+        The metadata of a commit counts only where it was written: tools that mirror a cluster copy it elsewhere.
+        """
+        scope = f"{self._cluster}/{place.topic}/{place.partition}"
+        if committed is None:
+            return Start(end if self._topics.begin == "latest" and not known else begin, scope=scope)
+        if committed.offset > end:
+            self.restarted(place, committed.offset, begin)
+            return Start(begin, anew=True, scope=scope)
+        self.truncated(place, committed.offset, begin)
+        found = unpack(committed.offset, committed.metadata, scope)
+        done = frozenset(offset for offset in found if offset >= begin)
+        return Start(max(committed.offset, begin), done, committed.offset >= begin, scope=scope)
 
     def truncated(self, place: TopicPartition, expected: int, begin: int) -> None:
         """Say aloud that the brokers deleted what was not read yet, if so."""

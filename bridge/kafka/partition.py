@@ -22,8 +22,13 @@ class Partition:
     `next` is the offset that is read next; `done` holds offsets from there on that an earlier owner settled.
     """
 
-    def __init__(self, start: int, done: frozenset[int], bounds: Bounds, *, seen: int = -1) -> None:
-        """`seen` is the highest offset that this process has handed out before, in another assignment."""
+    def __init__(self, start: int, done: frozenset[int], bounds: Bounds, *, seen: int = -1, scope: str = "") -> None:
+        """
+        Begin at the offset `start`.
+
+        `seen` is the highest offset that this process has handed out before, in another assignment. `scope` is what
+        the metadata of its commits is written for.
+        """
         self.next = start
         self.ours = True  # until it is revoked, lost, or begun anew
         self.closing = False  # to be revoked: nothing more is handed out
@@ -32,6 +37,7 @@ class Partition:
         self._before = seen
         self._low = start
         self._done = done
+        self.scope = scope
         self._bounds = bounds
         self._marks = Watermark()
         self._buffer: deque[Any] = deque()
@@ -60,7 +66,7 @@ class Partition:
     def committable(self) -> tuple[int, str]:
         """What to commit: an offset, and what is done above it as text."""
         low = self.low
-        return low, pack(low, self.done)
+        return low, pack(low, self.done, self.scope)
 
     def take_in(self, records: Iterable[Any]) -> None:
         """Enter records in the order of their offsets, the first of which is at least `next`."""

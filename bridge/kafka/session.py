@@ -160,8 +160,8 @@ class Session:
 
     def restart(self, place: TopicPartition, begin: int) -> None:
         """A topic was made anew."""
-        self._shelf.forget(place)
-        self._open_books(place, Start(begin))
+        part = self._shelf.get(place)
+        self._open_books(place, Start(begin, anew=True, scope="" if part is None else part.scope))
 
     async def end(self, places: Sequence[TopicPartition]) -> None:
         """Close the books of partitions that are taken away: wait for what is handed out, then commit."""

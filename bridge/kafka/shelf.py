@@ -30,7 +30,10 @@ class Shelf:
     def open(self, place: TopicPartition, start: Start) -> Partition:
         """New books; what was handed out under the old ones counts no more."""
         self.remove(place)
-        part = self._parts[place] = Partition(start.offset, start.done, self._bounds, seen=self._seen.get(place, -1))
+        if start.anew:
+            self.forget(place)
+        seen = self._seen.get(place, -1)
+        part = self._parts[place] = Partition(start.offset, start.done, self._bounds, seen=seen, scope=start.scope)
         return part
 
     def remove(self, place: TopicPartition) -> None:

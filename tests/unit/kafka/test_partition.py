@@ -217,3 +217,13 @@ def test_whatever_happens_a_commit_names_nothing_that_is_not_settled(data: st.Da
         unsettled = [offset for offset in offsets if offset not in settled]
         assert low <= min(unsettled, default=low)
         assert unpack(low, text) <= settled
+
+
+def test_what_is_done_is_named_for_its_own_cluster_only() -> None:
+    books = Partition(0, frozenset(), ROOMY, scope="here/orders/0")
+    books.take_in(records(range(3)))
+    take(books)
+    books.finish(2)
+    low, text = books.committable()
+    assert unpack(low, text, "here/orders/0") == {2}
+    assert unpack(low, text, "there/orders/0") == frozenset()
