@@ -492,13 +492,17 @@ class Forgetful(MemoryStore):
     """Loses every claim."""
 
     async def renew(self, keys: Sequence[bytes], *, owner: str, lease: float) -> list[bool]:
+        del owner, lease
         return [False] * len(keys)
 
 
 async def test_a_claim_that_is_lost_while_its_event_waits_is_counted() -> None:
     route = MemoryRoute(store=Forgetful(), limits=Limits(lease=0.3, drain=5.0))
     route.target.answer(Misconfigured("401"))
+    route.gate.misconfigured("401")
+    route.gate.pause(1.0)
     async with route.running():
+        route.source.resume()
         route.publish("e1")
         await route.until(route.accepted)
         await route.until_quiet()
