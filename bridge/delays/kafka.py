@@ -17,7 +17,6 @@ from bridge.reconnecting import Reconnecting
 from bridge.units import Size
 
 if TYPE_CHECKING:
-    from bridge.kafka.ripening import Ripening
     from bridge.kafka.topics import Topic
     from bridge.kafka.wire import Record
 
@@ -42,6 +41,13 @@ class KafkaDelaySettings(SharedKafkaConnection):
         le=32_767,
         description="Replicas of its topics, at their creation; by default the brokers' own number.",
     )
+    group_instance_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=249,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="A name for this instance that outlives a restart; by default the source's.",
+    )
     max_record_bytes: Size = Field(
         8 << 20,
         ge=32 << 10,
@@ -57,10 +63,10 @@ class KafkaDelaySettings(SharedKafkaConnection):
         `source` is the settings of the route's source, whose cluster is used unless another one is named.
         `window` is how many seconds before its time a copy may come back, to wait for the rest in the process.
         """
-        where = f"routes.{route}.delay"
-        return KafkaDelayLine(
-            self.at(source, where), self, Levels(self.namespace_of(route)), route=route, window=window
-        )
+        connection, levels = self.at(source, f"routes.{route}.delay"), Levels(self.namespace_of(route))
+        instance = self.group_instance_id or getattr(source, "group_instance_id", None)
+        settings = self.model_copy(update={"group_instance_id": instance})
+        return KafkaDelayLine(connection, settings, levels, route=route, window=window)
 
 
 class KafkaDelayLine:
@@ -84,7 +90,7 @@ class KafkaDelayLine:
         where = f"routes.{route}.delay"
         try:
             from bridge.kafka.producer import Producer
-            from bridge.kafka.ripening import levels_session
+            from bridge.kafka.ripening import Ripening, levels_session
             from bridge.kafka.sweeping import Sweep
             from bridge.kafka.topics import ensure, establish
         except ImportError:
@@ -94,12 +100,19 @@ class KafkaDelayLine:
         async def prepare(admin: Any) -> None:
             await establish(admin, topics, settings.topology, where=where)
 
-        async def verify() -> None:
-            await ensure(connection, topics, settings.topology, where=where)
-
         def make(_cautious: bool) -> Ripening:  # noqa: FBT001  nobody counts how often Kafka hands something out
-            return levels_session(connection, levels, self._put, window=window, prepare=verify, where=f"{where} (due)")
+            below = levels_session(
+                connection,
+                levels,
+                instance=settings.group_instance_id,
+                window=window,
+                prepare=lambda: ensure(connection, topics, settings.topology, where=where),
+                seen=seen,
+                where=f"{where} (due)",
+            )
+            return Ripening(below, self._put, window=window, where=where)
 
+        seen: dict[Any, int] = {}
         self._levels = levels
         self._producer = Producer(connection, where=where, prepare=prepare, linger=LINGER)
         self._sweep = Sweep(connection, levels, where=where)

@@ -80,27 +80,28 @@ def ripeness(levels: Levels, window: float) -> Callable[[Any], float]:
 def levels_session(
     connection: KafkaConnection,
     levels: Levels,
-    put: Put,
     *,
+    instance: str | None,
     window: float,
     prepare: Callable[[], Awaitable[None]],
+    seen: dict[Any, int],
     where: str,
-) -> Ripening:
+) -> Session:
     """
-    A session that is not open yet.
+    A session upon the levels, not open. `instance` is its lasting name in the group; `seen` is for its successors.
 
     `prepare` creates and verifies the topics. It comes before anybody asks for them, or a broker makes them itself.
     """
-    below = Session(
+    return Session(
         connection,
-        Topics(group_id=levels.group, names=tuple(levels.topics())),
+        Topics(group_id=levels.group, names=tuple(levels.topics()), group_instance_id=instance),
         read=Copy.of,
         where=where,
         pace=PACE,
         ripe=ripeness(levels, window),
         prepare=prepare,
+        seen=seen,
     )
-    return Ripening(below, put, window=window, where=where)
 
 
 class Ripening:
