@@ -70,6 +70,13 @@ class Bridge:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    def rss(self) -> int:
+        """Bytes of memory that it has now."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) * 1024
+
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""
 
