@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Protocol
 
 from aiokafka import TopicPartition, errors
 
-from bridge.errors import BridgeError, ConfigError, Disconnected
+from bridge.errors import BridgeError, Disconnected
 from bridge.kafka.connection import limited
 from bridge.kafka.failures import translated
 from bridge.kafka.membership import Membership
@@ -24,15 +24,11 @@ ALONE: Final = 10.0  # seconds after a failure in which each partition is polled
 SOME: Final = 100  # records that are read one after the other before the next partition is looked at
 TRIES: Final = 5  # failures in a row after which a partition is left alone
 RETRY_STUCK: Final = 60.0  # seconds until it is looked at again
-ASK_AGAIN: Final = 60.0  # seconds between two questions where the log of a partition begins
-FATAL: Final = (
-    errors.TopicAuthorizationFailedError,
-    errors.GroupAuthorizationFailedError,
-    errors.ClusterAuthorizationFailedError,
-    errors.ConsumerStoppedError,
-    errors.IllegalStateError,
-    OSError,
-)
+ASK_AGAIN: Final = 1.0  # seconds between two questions where logs begin
+PATIENCE: Final = 10  # times the watchdog's interval that one partition may be silent while others are not
+
+UNREADABLE: Final = (errors.CorruptRecordException, errors.UnsupportedCodecError, errors.RecordTooLargeError)
+"""What the client says of records. All else that it raises by a name of its own is about itself, or the group."""
 
 
 class Books(Protocol):
@@ -63,10 +59,10 @@ class Reading:
         self._held: Collection[TopicPartition] = ()
         self._alone = 0.0  # loop time until which each partition is polled by itself
         self._failures: Counter[TopicPartition] = Counter()
-        self._gaps: dict[TopicPartition, int] = {}  # the offsets that were expected where others came
-        self._asked: dict[TopicPartition, float] = {}
+        self._gaps: list[tuple[TopicPartition, int, int]] = []  # what was expected, and what came instead
+        self._ask_at = 0.0
+        self._quiet: set[TopicPartition] = set()  # partitions that no broker answers for
         self._heard: dict[TopicPartition, float] = {}  # loop time since which a partition has been read
-        self._metadata = True
         self.stuck: dict[TopicPartition, float] = {}  # partitions that are left alone -> loop time of the next try
 
     async def poll(self) -> None:
@@ -82,9 +78,9 @@ class Reading:
                 await self._explain_gaps()
             except BridgeError:
                 raise
-            except FATAL as error:
-                raise translated(error, "reading", self._where) from error
-            except Exception as error:  # noqa: BLE001  whatever a decoder raises: find out where
+            except Exception as error:
+                if not _of_a_record(error):
+                    raise translated(error, "reading", self._where) from error
                 log.warning("poll_failed", extra={"part": self._where, "reason": f"{type(error).__name__}: {error}"})
                 self._rewind(self._member.consumer.assignment())
                 self._alone = loop.time() + ALONE
@@ -106,8 +102,8 @@ class Reading:
                 known_at = loop.time()
             elif loop.time() - known_at > OUTSIDE:
                 raise Disconnected("the group does not know us any more")
-            if interval and (silent := self._silent(interval, loop.time())):
-                raise Disconnected(f"no answer about {silent.topic}/{silent.partition} for {interval:g} s")
+            if interval and self._member.known:  # in the middle of a rebalance nothing is read
+                self._listen(interval, loop.time())
 
     def hold_back(self, places: Collection[TopicPartition]) -> None:
         """Read exactly what is not among these."""
@@ -131,27 +127,6 @@ class Reading:
             self._failures.pop(place, None)
             self._heard[place] = now
 
-    async def commit(self, news: Mapping[TopicPartition, tuple[int, str]]) -> bool:
-        """Commit offsets with what is done above them; False where that did not work, which the next time may."""
-        assigned = self._member.consumer.assignment()
-        offers = {
-            place: (offset, done if self._metadata else "")
-            for place, (offset, done) in news.items()
-            if place in assigned
-        }
-        try:
-            async with limited("committing", where=self._where):
-                await self._member.consumer.commit(offers)
-        except (Disconnected, ConfigError) as error:
-            # Usual while the group rebalances. What is not committed can be repeated, never lost.
-            if isinstance(error.__cause__, errors.OffsetMetadataTooLargeError):
-                self._metadata = False
-                cure = "set offset.metadata.max.bytes to 4096 or more; until then more is repeated after a crash"
-                log.warning("no_commit_metadata", extra={"part": self._where, "cure": cure})
-            log.info("not_committed", extra={"part": self._where, "reason": str(error)})
-            return False
-        return len(offers) == len(news)
-
     def end_of(self, place: TopicPartition) -> int | None:
         """The offset that the next record will have, as far as the brokers have said."""
         consumer = self._member.consumer
@@ -170,20 +145,25 @@ class Reading:
             self._member.restarted(place, expected, first)
             self._books.restart(place, first)
         elif first > expected:
-            self._gaps.setdefault(place, expected)
+            self._gaps.append((place, expected, first))
         self._books.take_in(place, records)
 
     async def _explain_gaps(self) -> None:
         """Usually compacted records or marks of transactions; but if a log begins later, events are gone."""
-        gaps, self._gaps = self._gaps, {}
         now = asyncio.get_running_loop().time()
-        for place, expected in gaps.items():
-            if now - self._asked.get(place, -ASK_AGAIN) < ASK_AGAIN:
-                continue
-            self._asked[place] = now
-            async with limited("asking where a partition begins", where=self._where):
-                begins = await self._member.consumer.beginning_offsets([place])
-            self._member.truncated(place, expected, begins[place])
+        if not self._gaps or now < self._ask_at:
+            return
+        self._ask_at = now + ASK_AGAIN
+        consumer = self._member.consumer
+        gaps = [gap for gap in self._gaps if gap[0] in consumer.assignment()]
+        try:
+            async with limited("asking where logs begin", where=self._where):
+                begins = await consumer.beginning_offsets(list({place for place, _, _ in gaps}))
+        except Disconnected:
+            return  # the brokers are away: asked again later
+        self._gaps.clear()
+        for place, expected, first in gaps:
+            self._member.truncated(place, expected, min(first, begins[place]))
 
     async def _poll_alone(self) -> None:
         """One look at each partition by itself, so that a failure has a place."""
@@ -192,9 +172,9 @@ class Reading:
             look = self._look_closely if place in self._failures else self._look
             try:
                 found = await look(place)
-            except (BridgeError, *FATAL):
-                raise
-            except Exception as error:  # noqa: BLE001  whatever a decoder raises
+            except Exception as error:
+                if not _of_a_record(error):
+                    raise
                 self._failed(place, error)
             else:
                 if found:
@@ -246,14 +226,26 @@ class Reading:
             if expected is not None and place in self._member.consumer.assignment():
                 self._member.consumer.seek(place, expected)
 
-    def _silent(self, interval: float, now: float) -> TopicPartition | None:
-        """A partition that no broker has said anything about for so long, although it was asked."""
+    def _listen(self, interval: float, now: float) -> None:
+        """Raises Disconnected where no broker says anything, or one has said nothing of a partition for very long."""
         consumer = self._member.consumer
-        if not self._member.known:
-            return None  # in the middle of a rebalance nothing is read
-        for place in consumer.assignment() - consumer.paused():
-            stamp = consumer.last_poll_timestamp(place)  # epoch ms of the last answer, empty or not
-            quiet = now - self._heard.get(place, now)
-            if quiet > interval and (stamp is None or time.time() - stamp / 1000 > interval):
-                return TopicPartition(*place)
-        return None
+        asked = {place: self._silence(place, now) for place in consumer.assignment() - consumer.paused()}
+        quiet = {place for place, seconds in asked.items() if seconds > interval}
+        for place in sorted(quiet - self._quiet) if quiet < asked.keys() else ():
+            found = {"topic": place.topic, "partition": place.partition}
+            log.warning("partition_silent", extra={"part": self._where, **found, "cure": "look for its leader"})
+        self._quiet = quiet
+        if quiet and (quiet == asked.keys() or max(asked.values()) > PATIENCE * interval):
+            place = max(quiet, key=lambda each: asked[each])
+            raise Disconnected(f"no answer about {place.topic}/{place.partition} for {asked[place]:.0f} s")
+
+    def _silence(self, place: TopicPartition, now: float) -> float:
+        """For how many seconds no broker has said anything of a partition, although it was asked."""
+        stamp = self._member.consumer.last_poll_timestamp(place)  # epoch ms of the last answer, empty or not
+        asked = now - self._heard.get(place, now)
+        return asked if stamp is None else min(asked, time.time() - stamp / 1000)
+
+
+def _of_a_record(error: Exception) -> bool:
+    """Whether it says that a record cannot be decoded, rather than that the client or the group is of no more use."""
+    return isinstance(error, UNREADABLE) or not isinstance(error, BridgeError | errors.KafkaError | OSError)

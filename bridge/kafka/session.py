@@ -6,12 +6,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition
 
 from bridge import tasks
 from bridge.errors import BridgeError, Disconnected, EndOfSource
+from bridge.kafka.commits import Commits
+from bridge.kafka.connection import CLOSE_LIMIT
 from bridge.kafka.membership import Membership, Start
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Pace, Topics
@@ -55,8 +58,7 @@ class Session:
         self._shelf = Shelf(pace.bounds, ripe, {} if seen is None else seen)
         self._member = Membership(connection, topics, pace.fetch, where=where, owner=self)
         self._reading = Reading(self._member, self, where=where)
-        self._committed: dict[TopicPartition, tuple[int, str]] = {}
-        self._committing = asyncio.Lock()
+        self._commits = Commits(self._member, self._shelf, where=where)
         self._arrived = asyncio.Event()
         self._settled = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -90,7 +92,7 @@ class Session:
         if self._fault is not None:
             raise Disconnected(self._fault)
         self._supervise(self._reading.poll)
-        self._supervise(self._commit_regularly)
+        self._supervise(lambda: self._commits.run(self._pace.commit_every))
         self._supervise(lambda: self._reading.watch(self._pace.watchdog))
 
     async def close(self) -> None:
@@ -100,7 +102,9 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
         if self._fault is None:
-            await self._commit()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_LIMIT):
+                    await self._commits.commit()
         self.fail("closed")
         await self._member.close()
 
@@ -176,7 +180,7 @@ class Session:
         except TimeoutError:
             log.info("rebalance_did_not_wait", extra={"in_flight": sum(map(len, parts.values()))})
         if parts and self._fault is None:
-            await self._commit()
+            await self._commits.commit()
         for place, part in parts.items():
             if self._shelf.get(place) is part:
                 self._shelf.remove(place)
@@ -201,10 +205,7 @@ class Session:
         part = self._shelf.open(place, start)
         if self._stopped:
             part.close()
-        if start.committed:
-            self._committed[place] = part.committable()
-        else:
-            self._committed.pop(place, None)
+        self._commits.begin(place, start, part)
 
     def _take(self, limit: int) -> list[Delivery]:
         """What may be handed out now, from one partition after the other. Raises EndOfSource or Disconnected."""
@@ -254,22 +255,6 @@ class Session:
         if self._fault is None:
             held = self._paused or self._stopped
             self._reading.hold_back({place for place, part in self._shelf if held or part.full})
-
-    async def _commit_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(self._pace.commit_every)
-            await self._commit()
-
-    async def _commit(self) -> None:
-        """Commit what has changed. Where it fails, the next time does."""
-        async with self._committing:
-            news = {
-                place: state
-                for place, part in self._shelf
-                if (state := part.committable()) != self._committed.get(place)
-            }
-            if news and await self._reading.commit(news):
-                self._committed |= news
 
     def _supervise(self, act: Callable[[], Awaitable[None]]) -> None:
         """Run something that lasts as long as the session; if it fails, the session is over."""

@@ -27,7 +27,10 @@ FORBIDDEN_TEXTS = {
     "INSERT OR IGNORE": "marks are a log of blocks, not a row a key",
 }
 
-COMMITS, SEEKS = "commit", frozenset({"seek", "seek_to_beginning", "seek_to_end", "seek_to_committed"})
+MAY_COMMIT = "bridge/kafka/commits.py"
+"""The one place that commits offsets."""
+
+SEEKS = frozenset({"seek", "seek_to_beginning", "seek_to_end", "seek_to_committed"})
 MAY_SEEK = {
     "bridge/kafka/membership.py": frozenset({"seek"}),
     "bridge/kafka/reading.py": frozenset({"seek"}),
@@ -90,11 +93,14 @@ def no_trap_texts(module: Module) -> Iterator[Offence]:
 
 
 def commits_name_offsets(module: Module) -> Iterator[Offence]:
-    if module.part not in {"kafka", "sources", "delays", "deadletters"}:
-        return
     for called, node in calls_of(module.tree):
-        if called.rpartition(".")[2] == COMMITS and not (node.args or node.keywords):
+        owner, _, name = called.rpartition(".")
+        if name != "commit" or not owner.endswith("consumer"):
+            continue
+        if not (node.args or node.keywords):
             yield Offence(module.path, node.lineno, f"{called}() commits what was fetched: name the offsets")
+        if module.path != MAY_COMMIT:
+            yield Offence(module.path, node.lineno, f"{called}() could overtake another commit: only {MAY_COMMIT} may")
 
 
 def careful_consumers(module: Module) -> Iterator[Offence]:
@@ -202,12 +208,12 @@ RULES = (
         "commits name their offsets",
         commits_name_offsets,
         (
-            Sample("bridge/kafka/reading.py", "async def f(self):\n    await self._consumer.commit()"),
-            Sample("bridge/sources/kafka.py", "async def f(c):\n    await c.commit()"),
+            Sample(MAY_COMMIT, "async def f(self):\n    await self._member.consumer.commit()"),
+            Sample("bridge/kafka/session.py", "async def f(consumer):\n    await consumer.commit({place: (7, '')})"),
         ),
         (
-            Sample("bridge/kafka/reading.py", "async def f(c):\n    await c.commit({place: (7, '')})"),
-            Sample("bridge/stores/sqlite.py", "db.commit()"),
+            Sample(MAY_COMMIT, "async def f(consumer):\n    await consumer.commit({place: (7, '')})"),
+            Sample("bridge/kafka/session.py", "async def f(self):\n    await self._commits.commit()"),
         ),
     ),
     Rule(
