@@ -33,7 +33,7 @@ class Ticket:
     """What a held copy carries with it, so that no crash or restart resets it."""
 
     route: str
-    id: str  # the event id, decided at first sight
+    id: str  # the event id, decided at first sight; "" of a replay that is yet to be decoded
     due_at: int
     attempt: int  # the attempt this copy will make, from 1
     first_seen: int
@@ -42,6 +42,7 @@ class Ticket:
     reason: str = ""  # why it waits: "delay" or the last failure
     origin: str = ""  # `Delivery.origin` of the first sight
     event_due: int | None = None  # the event's own due time, which a retry's `due_at` must not replace
+    replay: str = ""  # of an event back from the dead letters: which return it is, so that it is not its own duplicate
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 from bridge.core.fingerprints import Fingerprints
-from bridge.core.keys import key_of
+from bridge.core.keys import key_of, scope_of_replay
 from bridge.core.ledger import Ledger
 from bridge.core.slots import Carrier, Ending, Result, Slot
 from bridge.core.tally import Tally
@@ -87,7 +87,9 @@ class Unpacker:
         if isinstance(item, PoisonError):
             first_seen = ticket.first_seen if ticket else now
             return Slot(carrier=carrier, event=NO_EVENT, key=b"", first_seen=first_seen, alone=alone)
-        key = key_of(self.scope, item.id, item.source)
+        replayed = ticket is not None and ticket.replay
+        scope = scope_of_replay(self.scope, replayed) if replayed else self.scope
+        key = key_of(scope, item.id, item.source)
         if ticket is None:
             return Slot(carrier=carrier, event=item, key=key, first_seen=now, alone=alone)
         return Slot(
@@ -106,12 +108,11 @@ class Unpacker:
         ticket = slot.carrier.delivery.ticket
         if isinstance(item, PoisonError):
             ledger.poison(slot, str(item), item.element)
-        elif ticket is not None:
-            if ticket.route != self.route:
-                log.error(
-                    "foreign_copy", extra={"of_route": ticket.route, "cure": "set delay.namespace for each route"}
-                )
-                ledger.pass_on(slot, replace(ticket, due_at=now + FOREIGN_WAIT))
+        elif ticket is not None and ticket.route != self.route:
+            log.error("foreign_copy", extra={"of_route": ticket.route, "cure": "set delay.namespace for each route"})
+            ledger.pass_on(slot, replace(ticket, due_at=now + FOREIGN_WAIT))
+        elif ticket is not None and ticket.id:
+            return
         elif (complaint := self._complaint(item.name)) is not None:
             ledger.poison(slot, complaint)
         elif self.wanted is not None and not self.wanted(item.name):
@@ -144,5 +145,10 @@ class Unpacker:
 
 
 def _restored(event: Envelope, ticket: Ticket) -> Envelope:
-    """The event as it was decided at first sight: a relative delay must not count again from now."""
-    return replace(event, id=ticket.id, due_at=ticket.event_due)
+    """
+    The event as it was decided at first sight: a relative delay must not count again from now.
+
+    Of what the dead letters give back, nobody knows any more when it was due, and often not the id.
+    """
+    due_at = event.due_at if ticket.replay and ticket.event_due is None else ticket.event_due
+    return replace(event, id=ticket.id or event.id, due_at=due_at)

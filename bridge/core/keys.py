@@ -15,6 +15,16 @@ def scope_of(route: str, target: str, scope: str = "") -> bytes:
     return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in (route, target, scope)))
 
 
+def scope_of_replay(scope: bytes, replay: str) -> bytes:
+    """
+    The scope of one return from the dead letters, where the event may be sent although it counts as done in `scope`.
+
+    Two copies of one return are duplicates of each other. No identity begins with the zero byte that a length does.
+    """
+    raw = replay.encode()
+    return scope + len(raw).to_bytes(4, "big") + raw
+
+
 def key_of(scope: bytes, event_id: str, source: str | None = None) -> bytes:
     """
     BLAKE2b-128 of scope and id: 16 bytes, so that even at 10^8 keys a chance collision is out of reach (1e-23).

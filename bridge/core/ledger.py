@@ -276,6 +276,7 @@ class Ledger:
             reason=reason,
             origin=delivery.ticket.origin if delivery.ticket else delivery.origin,
             event_due=slot.event.due_at,
+            replay=delivery.ticket.replay if delivery.ticket else "",
         )
         return Hold(delivery, body, ticket)
 

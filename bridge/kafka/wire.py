@@ -92,6 +92,7 @@ def held(item: Hold) -> Record:
         "reason": octets(ticket.reason[:REASON_LIMIT]),
         "origin": octets(ticket.origin),
         "event-due": None if ticket.event_due is None else b"%d" % ticket.event_due,
+        "replay": octets(ticket.replay) if ticket.replay else None,
     }
     return item.delivery.key, item.body, _headers(item.delivery, facts, OURS)
 
@@ -227,10 +228,11 @@ def _apart(headers: Iterable[Pair], prefix: str) -> tuple[dict[str, bytes], list
 
 
 def _ticket(ours: Mapping[str, bytes]) -> Ticket | None:
+    replay = words(ours.get("replay"))
     try:
         return Ticket(
             route=_named(ours["route"]),
-            id=_named(ours["id"]),
+            id=words(ours["id"]) if replay else _named(ours["id"]),
             due_at=whole(ours["due-at"]),
             attempt=whole(ours["attempt"]),
             first_seen=whole(ours["first-seen"]),
@@ -239,6 +241,7 @@ def _ticket(ours: Mapping[str, bytes]) -> Ticket | None:
             reason=words(ours.get("reason")),
             origin=words(ours.get("origin")),
             event_due=whole(ours["event-due"]) if "event-due" in ours else None,
+            replay=replay,
         )
     except (KeyError, ValueError):
         return None

@@ -76,6 +76,8 @@ def held(item: Hold) -> tuple[bytes, Basic.Properties]:
         if value is not None:
             headers[OURS + name.replace("_", "-")] = value[:REASON_LIMIT] if name == "reason" else value
     headers[OURS + "shape"] = ticket.shape.value
+    if ticket.replay:
+        headers[OURS + "replay"] = ticket.replay
     if delivery.message_id is not None:
         headers[OURS + "message-id"] = delivery.message_id
     headers[OURS + "routing-key"] = delivery.routing_key
@@ -208,10 +210,11 @@ def _carried(value: object) -> dict[str, str | int]:
 
 
 def _ticket(headers: Mapping[str, object]) -> Ticket | None:
+    replay = _text(headers.get(OURS + "replay"))
     try:
         return Ticket(
             route=_named(headers[OURS + "route"]),
-            id=_named(headers[OURS + "id"]),
+            id=_text(headers[OURS + "id"]) if replay else _named(headers[OURS + "id"]),
             due_at=_whole(headers[OURS + "due-at"]),
             attempt=_whole(headers[OURS + "attempt"]),
             first_seen=_whole(headers[OURS + "first-seen"]),
@@ -220,6 +223,7 @@ def _ticket(headers: Mapping[str, object]) -> Ticket | None:
             reason=_text(headers.get(OURS + "reason")),
             origin=_text(headers.get(OURS + "origin")),
             event_due=_whole(headers[OURS + "event-due"]) if OURS + "event-due" in headers else None,
+            replay=replay,
         )
     except (KeyError, ValueError):
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +40,7 @@ def hold(number: int, wait: float, **delivery: Any) -> Hold:
         reason="delay",
         origin="rabbitmq:orders",
         event_due=None if number % 3 else 2**50,
+        replay=f"return-{number}" if number % 4 == 0 else "",
     )
     given: dict[str, Any] = {"origin": "rabbitmq:orders", "routing_key": "orders.eu", **delivery}
     return Hold(Delivery(body=body, **given), body, ticket)
@@ -77,6 +79,13 @@ class DelayLineContract:
         assert tickets(got) == {item.body.decode(): item.ticket for item in items}
         assert {delivery.stage for _, delivery in got} == {Stage.DUE}
         assert {delivery.origin for _, delivery in got} == {"rabbitmq:orders"}
+
+    async def test_a_copy_from_the_dead_letters_may_have_no_id_yet(self, line: DelayLine) -> None:
+        item = hold(0, 0.0)
+        ticket = replace(item.ticket, id="", replay="return-1")
+        await line.hold([replace(item, ticket=ticket)])
+        [(_, copy)] = await take(line, 1)
+        assert copy.ticket == ticket
 
     async def test_a_copy_is_as_the_publisher_sent_it(self, line: DelayLine) -> None:
         headers = {
