@@ -1,10 +1,10 @@
 """
 How punctual delayed events are: from their due time to their arrival, through the real bridge and its delay exchange.
 
-    ./dev bench delays [--events 1500] [--rate 150] [--broker 3.10]
+    ./dev bench delays [--broker kafka] [--version 4.1] [--events 1500] [--rate 150] [--longest 20]
 
-Events with due times 0.2 to 20 s ahead are published at a steady rate into a quorum queue. An event that arrives before
-its time is an error. Due times are whole milliseconds; the sink notes arrivals by the same clock.
+Events with due times 0.2 to 20 s ahead are published at a steady rate into a quorum queue, or a topic. An event that
+arrives before its time is an error. Due times are whole milliseconds; the sink notes arrivals by the same clock.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ import random
 import re
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
 
 from bench import events, machine
 from bench.contestants import bridge_command
 from bench.figures import quantile
 from bench.measuring import PATIENCE, SinkProcess, program, running_sink
+from bench.places import Place
+from bench.road import VERSIONS, private_place
 from devtools.processes import wait_until
-from devtools.rabbitmq import VERSIONS, private_node
 from devtools.scratch import folder, free_port
 
-QUEUE = "bench"
 SHORTEST, LONGEST = 0.2, 20.0  # seconds
 DUE_COUNT = re.compile(r'^bridge_deliveries_received_total\{.*stage="due".*\} (\S+)$', re.MULTILINE)
 
@@ -51,39 +54,53 @@ def lateness(due: Mapping[str, int], arrivals: Mapping[str, float]) -> list[floa
     return [arrivals[event_id] * 1000 - due_at for event_id, due_at in due.items()]
 
 
-async def publish(url: str, count: int, rate: float) -> dict[str, int]:
+Publish = Callable[[bytes], Awaitable[object]]
+
+
+@asynccontextmanager
+async def publisher(place: Place) -> AsyncIterator[Publish]:
+    """Publish one event after another; each is safe when the call returns."""
+    if place.broker == "kafka":
+        async with AIOKafkaProducer(bootstrap_servers=place.address, acks="all", enable_idempotence=True) as producer:
+            yield lambda body: producer.send_and_wait(place.name, body)
+    else:
+        async with events.channel_of(place.address) as channel:
+            yield lambda body: events.publish(channel, place.name, body)
+
+
+async def publish(place: Place, count: int, rate: float, longest: float) -> dict[str, int]:
     """Publish events at so many a second; return the due time of each in epoch ms. With a rate of 0, all at once."""
     due: dict[str, int] = {}
-    publishing: set[asyncio.Task[None]] = set()
-    async with events.channel_of(url) as channel:
+    publishing: set[asyncio.Future[object]] = set()
+    async with publisher(place) as put:
         began = time.monotonic()
         for number in range(count):
             if rate:
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
-            due_at = time.time_ns() // 1_000_000 + random.randint(int(SHORTEST * 1000), int(LONGEST * 1000))
+            due_at = time.time_ns() // 1_000_000 + random.randint(int(SHORTEST * 1000), int(longest * 1000))
             due[events.event_id(number)] = due_at
-            publishing.add(asyncio.create_task(events.publish(channel, QUEUE, events.later(number, due_at))))
+            publishing.add(asyncio.ensure_future(put(events.later(number, due_at))))
         await asyncio.gather(*publishing)
     return due
 
 
-def measure(url: str, sink: SinkProcess, count: int, rate: float) -> Lateness:
+def measure(place: Place, sink: SinkProcess, count: int, rate: float, longest: float = LONGEST) -> Lateness:
     """Send so many delayed events through a bridge of its own. Raises when one never comes."""
-    asyncio.run(events.declare(url, QUEUE, "quorum"))
+    place.fill(place.lanes[0].kind, [])
     admin = free_port()
     settings = {
-        "source": {"type": "rabbitmq", "url": url, "queue": QUEUE},
+        "source": place.source(),
         "target": {"type": "webhook", "url": sink.url},
         "admin": {"port": admin},
     }
-    place = folder("bench-delays")
-    with program(bridge_command(settings, place), place / "log") as child:
+    home = folder("bench-delays")
+    with program(bridge_command(settings, home), home / "log") as child:
         wait_until(lambda: _get(admin, "/readyz") is not None, within=PATIENCE, what="the bridge is ready")
         sink.watch(child.pid, [])
-        due = asyncio.run(publish(url, count, rate))
+        due = asyncio.run(publish(place, count, rate, longest))
         sink.wait_for(count, child)
         found = DUE_COUNT.search(_get(admin, "/metrics") or "")
-    asyncio.run(events.delete(url, QUEUE))
+    place.clear()
     return Lateness(lateness(due, sink.arrivals()), int(float(found[1])) if found else 0)
 
 
@@ -99,12 +116,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_500, help="how many")
     parser.add_argument("--rate", type=float, default=150, help="published a second; 0: all at once")
-    parser.add_argument("--broker", choices=VERSIONS, default=VERSIONS[0], help="version of RabbitMQ")
+    parser.add_argument("--longest", type=float, default=LONGEST, help="delay in seconds")
+    parser.add_argument("--broker", choices=tuple(VERSIONS), default="rabbitmq")
+    parser.add_argument("--version", help="of the broker")
     chosen = parser.parse_args()
-    print(machine.facts(f"RabbitMQ {chosen.broker}"), flush=True)
-    with private_node(chosen.broker) as node, running_sink() as sink:
-        result = measure(node.url, sink, chosen.events, chosen.rate)
-    print(f"delays of {SHORTEST} to {LONGEST} s, published at {chosen.rate or 'any'} a second: {result}")
+    version = chosen.version or VERSIONS[chosen.broker]
+    print(machine.facts(f"{chosen.broker} {version}"), flush=True)
+    with private_place(chosen.broker, version) as place, running_sink() as sink:
+        result = measure(place, sink, chosen.events, chosen.rate, chosen.longest)
+    print(f"delays of {SHORTEST} to {chosen.longest} s, published at {chosen.rate or 'any'} a second: {result}")
     print(f"load at the end {machine.load()}")
     if min(result.ms) < 0:
         raise SystemExit("an event was early")
