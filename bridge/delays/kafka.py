@@ -115,7 +115,7 @@ class KafkaDelayLine:
         seen: dict[Any, int] = {}
         self._levels = levels
         self._producer = Producer(connection, where=where, prepare=prepare, linger=LINGER)
-        self._sweep = Sweep(connection, levels, where=where)
+        self.sweep = Sweep(connection, levels, where=where)
         self._sweeping: asyncio.Task[None] | None = None
         self.due = Reconnecting(make, name=f"{route}.due")
 
@@ -132,7 +132,7 @@ class KafkaDelayLine:
         await self._producer.open()
         await self.due.open()
         if self._sweeping is None:
-            self._sweeping = asyncio.create_task(self._sweep.run(), name="sweep-levels")
+            self._sweeping = asyncio.create_task(self.sweep.run(), name="sweep-levels")
 
     async def close(self) -> None:
         if self._sweeping is not None:

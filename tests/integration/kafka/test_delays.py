@@ -13,11 +13,14 @@ import pytest
 from aiokafka.consumer.fetcher import Fetcher
 
 from bridge.core.levels import LEVELS, Levels
+from bridge.delays.kafka import KafkaDelayLine
 from bridge.errors import ConfigError
 from bridge.kafka import sweeping
 from bridge.kafka.outgoing import TooLarge
 from devtools.kafka import KafkaNode
 from devtools.kafka_lab import Lab
+from devtools.kafka_rights import Kind, May, Pattern, grant, revoke_all
+from devtools.kafka_security import USERS
 from devtools.processes import wait_until
 from tests.integration.kafka.line import LIMIT, Instance, early, held, insist, levels_of, line_at, settings_of, take
 
@@ -38,6 +41,12 @@ async def until_fired(instances: Sequence[Instance], count: int) -> None:
 
 def assert_never_early(instances: Sequence[Instance]) -> None:
     assert [fact for fact in fired(instances) if fact["at"] < fact["due"]] == []
+
+
+async def until_swept(line: KafkaDelayLine, failures: int) -> None:
+    async with asyncio.timeout(LIMIT):
+        while line.sweep.failures < failures:  # noqa: ASYNC110  a counter is looked at
+            await asyncio.sleep(0.05)
 
 
 class TestTopics:
@@ -82,6 +91,30 @@ class TestTopics:
                 while await lab.starts(Levels(unique).topic(1)) != {0: 20}:  # noqa: ASYNC110  the broker is asked
                     await asyncio.sleep(0.1)
             assert await lab.starts(waits) == {0: 0}
+
+
+class TestRights:
+    async def test_least_rights_suffice_and_what_may_not_be_deleted_is_told_once(
+        self, secured_kafka: KafkaNode, unique: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(sweeping, "EVERY", 0.1)
+        sasl = {"mechanism": "PLAIN", "username": "alice", "password": USERS["alice"], "allow_plaintext": True}
+        group = Levels(unique).group
+        async with Lab(secured_kafka.bootstrap) as lab:
+            for may in (May.CREATE, May.READ, May.WRITE, May.DESCRIBE_CONFIGS):
+                await grant(lab, "User:alice", may, Kind.TOPIC, f"{group}.", Pattern.PREFIXED)
+            await grant(lab, "User:alice", May.READ, Kind.GROUP, group)
+            async with line_at(secured_kafka.address("SASL_PLAINTEXT"), unique, sasl=sasl) as line:
+                await line.hold([held(number, 0.2 * number) for number in range(20)])
+                assert early(await take(line, 20)) == []
+                await until_swept(line, failures=3)
+                [told] = [record for record in caplog.records if record.getMessage() == "levels_not_swept"]
+                assert f"ACL Delete on the topics {group}.*" in vars(told)["cure"]
+                await grant(lab, "User:alice", May.DELETE, Kind.TOPIC, f"{group}.", Pattern.PREFIXED)
+                async with asyncio.timeout(LIMIT):
+                    while not any((await lab.starts(Levels(unique).topic(1))).values()):  # noqa: ASYNC110  likewise
+                        await asyncio.sleep(0.1)
+            await revoke_all(lab, "User:alice")
 
 
 class TestCrashes:
