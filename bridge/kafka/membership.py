@@ -106,10 +106,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         closing = asyncio.ensure_future(consumer.stop())
         await asyncio.wait({closing}, timeout=CLOSE_LIMIT)
-        if not closing.done():
+        if not closing.done() or closing.cancelled() or closing.exception() is not None:
+            log.debug("consumer_close_failed", extra={"part": self._where})
             await _cut(consumer, closing)
-        elif error := closing.exception():
-            log.debug("consumer_close_failed", extra={"part": self._where, "reason": str(error)})
 
     @property
     def known(self) -> bool:
@@ -220,14 +219,23 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def _cut(consumer: Any, closing: asyncio.Future[None]) -> None:
-    """End what the client leaves running where no broker answers: leaving could take it a minute (aiokafka 0.14.0)."""
+    """
+    End what the client leaves running where no broker answers (aiokafka 0.14.0).
+
+    Leaving could take it a minute, or it ends with a cancellation of its own. Its heartbeats would go on for ever, and
+    keep a member in the group that reads nothing.
+    """
     client = consumer._client  # noqa: SLF001  nothing public ends any of it
-    for connection in client._conns.values():  # noqa: SLF001  a request in flight would wait for its limit
+    for connection in list(client._conns.values()):  # noqa: SLF001  a request in flight would wait for its limit
         connection.close()
     coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
     running = [closing, client._sync_task]  # noqa: SLF001
     if coordinator is not None:
-        running.append(coordinator._coordination_task)  # noqa: SLF001
+        running += [
+            coordinator._coordination_task,  # noqa: SLF001
+            coordinator._heartbeat_task,  # noqa: SLF001
+            coordinator._commit_refresh_task,  # noqa: SLF001
+        ]
     if fetcher is not None:
-        running.append(fetcher._fetch_task)  # noqa: SLF001
+        running += [fetcher._fetch_task, *fetcher._pending_tasks]  # noqa: SLF001
     await end(*(task for task in running if isinstance(task, asyncio.Task)))
