@@ -206,7 +206,7 @@ class Burial:
     first_seen: int | None = None
     shape: Shape = Shape.ORIGINAL
     route: str = ""
-    buried_at: int | None = None  # known of those that are read back
+    buried_at: int | None = None  # known of those that are read back, and kept when they are buried again
     truncated: int | None = None  # bytes that the whole body had, where only its beginning could be kept
 
 

@@ -1,5 +1,5 @@
 """
-The command line: `event-bridge run | check | publish | schema | devserver`.
+The command line: `event-bridge run | check | publish | dlq | schema | devserver`.
 
 Only argparse is imported here, so that `--help` and a mistyped option answer at once; each command imports its own.
 """
@@ -18,6 +18,9 @@ from bridge.errors import ConfigError
 
 OK, FAULT, CONFIG = 0, 1, 78
 """Exit codes: done; something went wrong while running; a person must change the settings (EX_CONFIG)."""
+
+KINDS = ("poison", "rejected", "exhausted", "expired", "stuck", "too_late", "conflict", "returned", "foreign")
+"""Why an event is in the dead letters; the last two were brought there by others than the bridge."""
 
 SHAPES = ("trigger", "trigger-v2", "sendevent", "zopio", "inngest", "cloudevents", "raw")
 
@@ -59,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _add(commands, "run", "run the bridge until SIGTERM or SIGINT", parents=[settings])
     _check(_add(commands, "check", "check the settings, without side effects", parents=[settings]))
     _publish(_add(commands, "publish", "publish events to a route's source", parents=[settings]))
+    _dlq(_add(commands, "dlq", "look at the dead letters of a route, replay or delete them"), settings)
     _schema(_add(commands, "schema", "print the JSON schema of the settings"))
     _devserver(_add(commands, "devserver", "run a local event API for development"))
     return top
@@ -120,6 +124,28 @@ def _publish(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--key", help="Kafka: the key of the records; events of one key keep their order")
     command.add_argument("--topic", help="Kafka: the topic (default: the only one that the source reads)")
+
+
+def _dlq(command: argparse.ArgumentParser, settings: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    found = _add(actions, "list", "list the oldest, one a line, without payloads", parents=[settings])
+    shown = _add(actions, "show", "show one with its headers and payload", parents=[settings])
+    back = _add(actions, "replay", "send them through the route once more", parents=[settings])
+    purged = _add(actions, "purge", "delete all of them", parents=[settings])
+    which = "its event's id, or its number in the list"
+    shown.add_argument("which", metavar="ID", help=which)
+    back.add_argument("which", nargs="*", metavar="ID", help=f"{which} (default: all that --kind and --limit leave)")
+    for action, most in ((found, 50), (shown, 1_000), (back, 1_000)):
+        action.add_argument(
+            "--limit", type=int, default=most, metavar="N", help=f"look at the N oldest (default: {most})"
+        )
+    for action in (found, back):
+        action.add_argument("--kind", choices=KINDS, help="only those of this kind")
+    for action in (found, shown):
+        action.add_argument("--json", action="store_true", help="write JSON")
+    for action in (found, shown, back, purged):
+        action.add_argument("--route", metavar="NAME", help="the route (default: the only one)")
+    purged.add_argument("--yes", action="store_true", required=True, help="really: nothing brings them back")
 
 
 def _schema(command: argparse.ArgumentParser) -> None:

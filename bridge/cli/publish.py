@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import orjson
 
+from bridge.cli.choice import chosen_route
 from bridge.cli.main import FAULT, OK
 from bridge.cli.shapes import Composed, Wanted, compose
 from bridge.cli.to_kafka import ToKafka, topic_of
@@ -23,7 +24,7 @@ from bridge.errors import BridgeError, ConfigError
 from bridge.model import JsonValue
 from bridge.settings.load import load, secrets_of
 from bridge.settings.problems import Problem
-from bridge.settings.tree import Route, Settings
+from bridge.settings.tree import Route
 from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from bridge.telemetry.logs import logging_to
@@ -47,7 +48,7 @@ def main(options: argparse.Namespace) -> int:
     """0: the broker has confirmed all of them; 1: not all."""
     loaded = load(file=options.config, environment=os.environ, assignments=options.assignments)
     redact.hide(secrets_of(loaded.settings))
-    name, route = _route(loaded.settings, options.route)
+    name, route = chosen_route(loaded.settings, options.route)
     events, headers = _events(options), _headers(options.headers)
     try:
         way = _way(name, route, options)
@@ -77,16 +78,6 @@ def _way(name: str, route: Route, options: argparse.Namespace) -> Way:
         return ToRabbitMQ(source, name)
     problem = "has no queue outside of the bridge's own process"
     raise ConfigError(f"routes.{name}.source.type", problem, "Use rabbitmq or kafka")
-
-
-def _route(settings: Settings, wanted: str | None) -> tuple[str, Route]:
-    routes = settings.routes
-    if wanted is None and len(routes) > 1:
-        raise Problem("--route", "is missing, and there are several routes", f"Name one of {', '.join(routes)}")
-    name = wanted or next(iter(routes))
-    if name not in routes:
-        raise Problem("--route", f"there is no route {name}", f"Name one of {', '.join(routes)}")
-    return name, routes[name]
 
 
 def _events(options: argparse.Namespace) -> list[Wanted]:

@@ -40,7 +40,7 @@ class MemoryDeadLetters:
 
     async def bury(self, items: Sequence[Burial]) -> None:
         now = time.time_ns() // 1_000_000
-        self.buried.extend(replace(item, buried_at=now) for item in items)
+        self.buried.extend(replace(item, buried_at=item.buried_at or now) for item in items)
 
     async def browse(self, limit: int) -> list[Burial]:
         """The oldest ones, which stay."""

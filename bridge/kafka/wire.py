@@ -109,7 +109,7 @@ def stub(item: Burial, now: int, room: int) -> Record:
     The publisher's headers and key are left out only where they are large themselves.
     """
     delivery = item.delivery
-    facts = _reasons(item, now) | {"truncated": b"%d" % len(item.body)}
+    facts = _reasons(item, now) | {"truncated": b"%d" % (item.truncated or len(item.body))}
     headers = _headers(delivery, facts, DLQ)
     if _size(headers) > room // 4:
         headers = _headers(Delivery(body=b"", **{name: getattr(delivery, name) for name in _TOLD}), facts, DLQ)
@@ -155,7 +155,8 @@ def _reasons(item: Burial, now: int) -> dict[str, bytes | None]:
         "event-name": None if item.name is None else octets(item.name),
         "attempts": b"%d" % item.attempts,
         "first-seen": None if item.first_seen is None else b"%d" % item.first_seen,
-        "buried-at": b"%d" % now,
+        "buried-at": b"%d" % (item.buried_at or now),
+        "truncated": None if item.truncated is None else b"%d" % item.truncated,
         "route": octets(item.route),
         "origin": octets(delivery.ticket.origin if delivery.ticket else delivery.origin),
         "shape": item.shape.value.encode(),

@@ -96,7 +96,8 @@ def buried(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
         "event-name": item.name,
         "attempts": item.attempts,
         "first-seen": item.first_seen,
-        "buried-at": now,
+        "buried-at": item.buried_at or now,
+        "truncated": item.truncated,
         "route": item.route,
         "origin": delivery.ticket.origin if delivery.ticket else delivery.origin,
         "routing-key": delivery.routing_key,
@@ -113,7 +114,7 @@ def buried(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
 def stub(item: Burial, now: int) -> tuple[bytes, Basic.Properties]:
     """The first part of a dead letter that is too large; how large it was stands beside it."""
     body, properties = buried(item, now)
-    properties.headers = {**(properties.headers or {}), DLQ + "truncated": len(body)}
+    properties.headers = {**(properties.headers or {}), DLQ + "truncated": item.truncated or len(body)}
     return body[:STUB_BODY], properties
 
 

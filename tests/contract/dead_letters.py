@@ -69,6 +69,12 @@ class DeadLettersContract:
         for name in ("headers", "properties", "origin", "timestamp", "message_id", "content_type", "routing_key"):
             assert getattr(found.delivery, name) == getattr(DELIVERY, name), name
 
+    async def test_what_is_buried_again_keeps_its_time_and_how_much_of_it_is_missing(self, graves: Graves) -> None:
+        again = replace(burial(1), buried_at=1_763_690_000_123, truncated=70_000)
+        await graves.bury([again])
+        [found] = await graves.browse(1)
+        assert replace(found, delivery=DELIVERY) == again
+
     async def test_little_has_to_be_known_about_it(self, graves: Graves) -> None:
         await graves.bury([Burial(Delivery(body=b"?"), b"?", reason="no JSON", kind="poison")])
         [found] = await graves.browse(1)
