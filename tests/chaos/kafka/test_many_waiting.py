@@ -20,7 +20,6 @@ AT_ONCE = 1_000  # so few that all partitions get of all: each takes its turn of
 MEGABYTE = 1 << 20
 READ_AHEAD = 25 * MEGABYTE  # what those who wait may cost: the next few of each partition of two levels
 GROWTH = 5 * MEGABYTE  # what five times as many may cost more, which is the noise of two measurements
-LONGER = 3.0  # seconds that a start may take longer; it is the same on a quiet machine
 SOON = 5_000  # ms
 
 
@@ -102,5 +101,5 @@ async def test_a_hundred_thousand_events_that_wait_cost_neither_memory_nor_time(
     assert waiting == MANY
     assert full.rss - empty.rss < READ_AHEAD
     assert full.rss - few.rss < GROWTH, "memory grows with how many wait"
-    assert full.ready < empty.ready + LONGER
+    assert full.ready < 3 * max(empty.ready, few.ready) + 1  # as quick, as far as a busy machine can tell
     assert 0 <= full.late < bound()
