@@ -12,7 +12,7 @@ from bridge.cli.main import CONFIG, main, parser, report
 from bridge.errors import ConfigError
 from bridge.settings.problems import Problem, Problems
 
-COMMANDS = ("run", "check", "publish", "schema", "devserver")
+COMMANDS = ("run", "check", "publish", "dlq", "schema", "devserver")
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
