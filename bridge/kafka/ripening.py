@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -17,13 +18,14 @@ from bridge.kafka import wire
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Bounds, Fetch, Pace, Topics
 from bridge.kafka.session import Session
-from bridge.model import Delivery, Stage, Verdict
+from bridge.model import Backlog, Delivery, Stage, Verdict
 
 log = logging.getLogger(__name__)
 
-READ: Final = 1_000  # copies taken from the session at once
-FIRST_WAIT: Final = 0.2  # seconds before parking is tried again; doubles up to LAST_WAIT
-LAST_WAIT: Final = 5.0
+READ: Final = 1_000  # copies taken from the session, or parked again, in one go
+FIRST_WAIT: Final = 0.1  # seconds before parking is tried again; doubles up to LAST_WAIT
+LAST_WAIT: Final = 1.0  # what comes due meanwhile is late by that at most
+GRACE: Final = 1.0  # seconds for what is being parked when the session is closed, or it would be parked twice
 
 # Little of each partition is read ahead, and few requests are made for it: no level needs a record sooner than its own
 # length. What was parked again since the last commit is parked once more after a crash.
@@ -119,13 +121,12 @@ class Ripening:
         self._window = int(window * 1000)
         self._where = where
         self._due: deque[Copy] = deque()
-        self._again: list[Copy] = []
+        self._again: deque[Copy] = deque()
         self._arrived = asyncio.Event()
         self._wanted = asyncio.Event()  # set when something is to be parked again
         self._stopped = False
         self._fault: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.reparked = 0
 
     @property
     def connected(self) -> bool:
@@ -139,24 +140,33 @@ class Ripening:
     def forgotten(self) -> int:
         return self._below.forgotten
 
+    @property
+    def backlog(self) -> Backlog:
+        return self._below.backlog
+
     async def open(self) -> None:
         """Raises Disconnected or ConfigError."""
         await self._below.open()
         self._tasks = [asyncio.create_task(self._supervised(act)) for act in (self._take_in, self._park_again)]
 
     async def close(self) -> None:
+        self.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE)
         await tasks.end(*self._tasks)
         await self._below.close()
 
     async def receive(self, limit: int, linger: float) -> list[Delivery]:
-        await self._until(1)
-        if linger > 0 and len(self._due) < limit:
-            try:
-                async with asyncio.timeout(linger):
-                    await self._until(limit)
-            except TimeoutError:
-                pass
-        return [self._due.popleft().opened() for _ in range(min(limit, len(self._due)))]
+        while True:
+            await self._until(1)
+            if linger > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(linger):
+                        await self._until(limit)
+            batch = [self._due.popleft() for _ in range(min(limit, len(self._due)))]
+            # A partition may be gone since: then its next owner hands this out.
+            if own := [copy.opened() for copy in batch if self._below.owns(copy)]:
+                return own
 
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
         await self._below.settle(batch, verdicts)
@@ -177,6 +187,7 @@ class Ripening:
         self._again.clear()
         self._below.stop()
         self._arrived.set()
+        self._wanted.set()
 
     async def _until(self, count: int) -> None:
         """Wait for so many copies. Raises EndOfSource or Disconnected."""
@@ -209,32 +220,36 @@ class Ripening:
                 self._wanted.set()
 
     async def _park_again(self) -> None:
-        wait = FIRST_WAIT
-        while True:
+        wait = 0.0
+        while not self._stopped:
             await self._wanted.wait()
             self._wanted.clear()
-            copies, self._again = self._again, []
-            try:
-                await self._park(copies)
-                wait = FIRST_WAIT
-            except Unavailable as error:
-                log.warning(
-                    "not_parked_again", extra={"part": self._where, "copies": len(copies), "reason": str(error)}
-                )
-                await asyncio.sleep(wait)
-                wait = min(LAST_WAIT, wait * 2)
-                self._sort(copies)
+            while self._again:
+                copies = [self._again.popleft() for _ in range(min(READ, len(self._again)))]
+                wait = await self._tried(copies, wait)
+
+    async def _tried(self, copies: Sequence[Copy], wait: float) -> float:
+        """Park copies, or sort them anew after a while; return how long that is to be next time, in seconds."""
+        try:
+            await self._park([copy for copy in copies if self._below.owns(copy)])
+        except Unavailable as error:
+            if not wait:
+                details = {"part": self._where, "copies": len(copies), "reason": str(error)}
+                log.warning("not_parked_again", extra=details)
+            wait = min(LAST_WAIT, wait * 2) or FIRST_WAIT
+            await asyncio.sleep(wait)
+            self._sort(copies)
+            return wait
+        return 0.0
 
     async def _park(self, copies: Sequence[Copy]) -> None:
-        """Park again what is still ours, each as long as it can be. Raises Unavailable."""
-        copies = [copy for copy in copies if self._below.owns(copy)]
+        """Park copies in the longest levels that fit. Raises Unavailable."""
         now = _now()
         results = await self._put([(level_for((copy.due_at - now) / 1000, 1), copy.rewritten()) for copy in copies])
         parked = [copy for copy, refusal in zip(copies, results, strict=True) if refusal is None]
         # What the levels take no more is for whoever receives it to bury.
         self._due.extend(copy for copy, refusal in zip(copies, results, strict=True) if refusal is not None)
         self._arrived.set()
-        self.reparked += len(parked)
         await self._below.settle(parked, [Verdict.SETTLE] * len(parked))
 
     async def _supervised(self, act: Callable[[], Awaitable[None]]) -> None:

@@ -14,9 +14,10 @@ from aiokafka.consumer.fetcher import Fetcher
 
 from bridge.core.levels import LEVELS, Levels
 from bridge.delays.kafka import KafkaDelayLine
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, EndOfSource
 from bridge.kafka import sweeping
 from bridge.kafka.outgoing import TooLarge
+from bridge.model import Stage
 from devtools.kafka import KafkaNode
 from devtools.kafka_lab import Lab
 from devtools.kafka_rights import Kind, May, Pattern, grant, revoke_all
@@ -91,6 +92,43 @@ class TestTopics:
                 while await lab.starts(Levels(unique).topic(1)) != {0: 20}:  # noqa: ASYNC110  the broker is asked
                     await asyncio.sleep(0.1)
             assert await lab.starts(waits) == {0: 0}
+
+
+class TestReading:
+    async def test_what_is_no_copy_is_handed_out_to_be_complained_of(
+        self, newest_kafka: KafkaNode, unique: str
+    ) -> None:
+        async with line_at(newest_kafka.bootstrap, unique) as line, Lab(newest_kafka.bootstrap) as lab:
+            await lab.produce(Levels(unique).topic(64), [b"from somebody else"])
+            [(_, delivery)] = await take(line, 1)
+            assert (delivery.body, delivery.ticket, delivery.stage) == (b"from somebody else", None, Stage.DUE)
+
+    async def test_how_many_wait_can_be_seen(self, newest_kafka: KafkaNode, unique: str) -> None:
+        async with line_at(newest_kafka.bootstrap, unique) as line:
+            await line.hold([held(number, 100.0) for number in range(70)])
+            async with asyncio.timeout(LIMIT):
+                while line.due.backlog is None or line.due.backlog.lag != 70:  # noqa: ASYNC110  a counter is looked at
+                    await asyncio.sleep(0.05)
+
+    async def test_during_a_pause_nothing_comes(self, newest_kafka: KafkaNode, unique: str) -> None:
+        async with line_at(newest_kafka.bootstrap, unique) as line:
+            line.due.pause()
+            await line.hold([held(0, 0.0), held(1, 8.0)])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(line.due.receive(1, 0.0), 2.0)
+            line.due.resume()
+            assert early(await take(line, 2)) == []
+
+    async def test_a_stop_leaves_what_waits_where_it_is(self, newest_kafka: KafkaNode, unique: str) -> None:
+        async with line_at(newest_kafka.bootstrap, unique) as line:
+            await line.hold([held(number, 0.1 * number) for number in range(100)])
+            first = await take(line, 20)
+            line.due.stop()
+            with pytest.raises(EndOfSource):
+                await line.due.receive(1, 0.0)
+        async with line_at(newest_kafka.bootstrap, unique) as line:
+            rest = await take(line, 100 - len(first))
+        assert {copy.body for _, copy in [*first, *rest]} == {b"%d" % number for number in range(100)}
 
 
 class TestRights:
