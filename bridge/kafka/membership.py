@@ -15,6 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from bridge.core.offsets import unpack
 from bridge.errors import BridgeError, ConfigError
 from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
+from bridge.kafka.identity import topic_ids
 from bridge.kafka.metadata import never_create
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Fetch, Topics
@@ -65,6 +66,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._joined = asyncio.Event()
         self._cluster = ""
         self._begun: set[str] = set()  # topics of which we have had partitions
+        self.ids: dict[str, bytes] = {}  # of these topics, as of when their books were opened
         self.consumer: Any = None
         self.rebalances = 0
         self.shared = False  # whether others of the group have partitions too
@@ -177,12 +179,24 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             committed = await coordinator.fetch_committed_offsets(places)
             begins = await self.consumer.beginning_offsets(places)
             ends = await self.consumer.end_offsets(places)
+            ids = await topic_ids(self.consumer._client, {place.topic for place in places}, where=self._where)  # noqa: SLF001
+        anew = {topic for topic, now in ids.items() if self.ids.get(topic, now) != now}
+        self.ids |= ids
         begun = self._begun | {place.topic for place in committed}
         self._begun |= {place.topic for place in places}
         return {
-            place: self._start(place, committed.get(place), begins[place], ends[place], known=place.topic in begun)
+            place: self._start_anew(place, begins[place])
+            if place.topic in anew
+            else self._start(place, committed.get(place), begins[place], ends[place], known=place.topic in begun)
             for place in places
         }
+
+    def _start_anew(self, place: TopicPartition, begin: int) -> Start:
+        self.restarted(place, None, begin)
+        return Start(begin, anew=True, scope=self._scope(place))
+
+    def _scope(self, place: TopicPartition) -> str:
+        return f"{self._cluster}/{place.topic}/{place.partition}"
 
     def _start(self, place: TopicPartition, committed: Any, begin: int, end: int, *, known: bool) -> Start:
         """
@@ -190,7 +204,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
         The metadata of a commit counts only where it was written: tools that mirror a cluster copy it elsewhere.
         """
-        scope = f"{self._cluster}/{place.topic}/{place.partition}"
+        scope = self._scope(place)
         if committed is None:
             return Start(end if self._topics.begin == "latest" and not known else begin, scope=scope)
         if committed.offset > end:
@@ -208,12 +222,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             cure = "lengthen the topic's retention"
             log.error("offsets_truncated", extra={**self._facts(place, expected, begin), "cure": cure})
 
-    def restarted(self, place: TopicPartition, expected: int, begin: int) -> None:
+    def restarted(self, place: TopicPartition, expected: int | None, begin: int) -> None:
         """Say aloud that a topic was made anew: its offsets begin again, and all of it is read."""
         cure = "stop the bridge before a topic is made anew"
         log.error("topic_restarted", extra={**self._facts(place, expected, begin), "cure": cure})
 
-    def _facts(self, place: TopicPartition, expected: int, begin: int) -> dict[str, object]:
+    def _facts(self, place: TopicPartition, expected: int | None, begin: int) -> dict[str, object]:
         where = {"part": self._where, "topic": place.topic, "partition": place.partition}
         return {**where, "expected": expected, "found": begin}
 

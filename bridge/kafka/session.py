@@ -20,6 +20,7 @@ from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Pace, Topics
 from bridge.kafka.partition import Partition, Ripe, place_of
 from bridge.kafka.reading import Reading
+from bridge.kafka.renewal import Renewal
 from bridge.kafka.shelf import Shelf
 from bridge.model import Backlog, Delivery, Verdict
 
@@ -94,6 +95,7 @@ class Session:
         self._supervise(self._reading.poll)
         self._supervise(lambda: self._commits.run(self._pace.commit_every))
         self._supervise(lambda: self._reading.watch(self._pace.watchdog))
+        self._supervise(Renewal(self._member, self, where=self._where).watch)
 
     async def close(self) -> None:
         """Commit what is settled, and leave the group."""
@@ -166,6 +168,7 @@ class Session:
         """A topic was made anew."""
         part = self._shelf.get(place)
         self._open_books(place, Start(begin, anew=True, scope="" if part is None else part.scope))
+        self._balance()
 
     async def end(self, places: Sequence[TopicPartition]) -> None:
         """Close the books of partitions that are taken away: wait for what is handed out, then commit."""

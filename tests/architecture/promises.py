@@ -34,9 +34,10 @@ SEEKS = frozenset({"seek", "seek_to_beginning", "seek_to_end", "seek_to_committe
 MAY_SEEK = {
     "bridge/kafka/membership.py": frozenset({"seek"}),
     "bridge/kafka/reading.py": frozenset({"seek"}),
+    "bridge/kafka/renewal.py": frozenset({"seek"}),
     "bridge/kafka/reader.py": frozenset({"seek_to_beginning"}),
 }
-"""Where it is decided what is read next of a partition: at its assignment, after a failure, and for people's tools."""
+"""Where it is decided what is read next of a partition: when it is assigned, failed or made anew, and for tools."""
 
 CONSUMER_SAYS = {
     "enable_auto_commit": (frozenset({"False"}), "the client would commit what was fetched, not what is safe"),
