@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from bridge.core.names import namespace_for
 from bridge.errors import ConfigError
@@ -18,6 +27,7 @@ TopologyMode = Literal["declare", "verify", "off"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 _HOST = re.compile(r"[A-Za-z0-9_.-]+")
+_VALUE = re.compile(r"[ -~\t\r\n]*")
 _LAST_PORT = 65_535
 
 
@@ -107,8 +117,8 @@ class Sasl(_Options):
     token_command: Command | None = Field(
         None,
         min_length=1,
-        description="Program and arguments that print a token, for OAUTHBEARER. Run without a shell, at a connection, "
-        "when the last token has expired or does not say when it does.",
+        description="Program and arguments that print a token, for OAUTHBEARER. Run without a shell at a connection, "
+        "when the last token is past four fifths of its life, or does not say when that ends.",
     )
     token_timeout: Duration = Field(10.0, gt=0, le=60, description="How long token_command may take.")
     extensions: Mapping[str, str] = Field(
@@ -118,6 +128,15 @@ class Sasl(_Options):
     allow_plaintext: bool = Field(
         False, description="Prove it without TLS too, where everybody on the way can read the password or the token."
     )
+
+    @field_validator("extensions")
+    @classmethod
+    def _sendable(cls, extensions: Mapping[str, str]) -> Mapping[str, str]:
+        """RFC 7628, 3.1: a name is of letters and is not `auth`, a value is printable."""
+        for name, value in extensions.items():
+            if not (name.isascii() and name.isalpha()) or name.lower() == "auth" or not _VALUE.fullmatch(value):
+                raise ValueError("a name is of letters and is not `auth`, a value is of printable ASCII")
+        return extensions
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from io import FileIO
 from typing import Final
 
 import aiokafka.conn
@@ -127,44 +128,52 @@ def _checked(text: str, field: str, origin: str) -> str:
 
 async def _printed(command: tuple[str, ...], limit: float, field: str) -> str:
     """Run the program for what it prints. Raises ConfigError or Disconnected, in which that does not stand."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # it may repeat secrets
-            start_new_session=True,  # to be able to end what it starts, too
-        )
-    except OSError as error:
-        problem = f"cannot run {command[0]}: {error.strerror}"
-        raise ConfigError(
-            field, problem, "Name a program that this user may run, and its arguments as a list"
-        ) from None
-    try:
-        async with asyncio.timeout(limit):
-            printed = await _read(process)
-            code = await process.wait()
-    except TimeoutError:
-        raise Disconnected(f"{field}: {command[0]} gave no token within {limit:g} s") from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    # A pipe of our own: asyncio's is waited for with the process, and stays open in whatever has left its group.
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as pipe:  # noqa: PTH123, ASYNC230  nothing is opened, it gets an owner
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=asyncio.subprocess.DEVNULL,  # it may repeat secrets
+                start_new_session=True,  # to be able to end what it starts, too
+            )
+        except OSError as error:
+            problem = f"cannot run {command[0]}: {error.strerror}"
+            cure = "Name a program that this user may run, and its arguments as a list"
+            raise ConfigError(field, problem, cure) from None
+        finally:
+            os.close(theirs)
+        try:
+            async with asyncio.timeout(limit):
+                printed = await _all_of(pipe)
+                code = await process.wait() if len(printed) <= MOST else 0
+        except TimeoutError:
+            raise Disconnected(f"{field}: {command[0]} gave no token within {limit:g} s") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if len(printed) > MOST:
+        raise ConfigError(field, f"{command[0]} prints more than {MOST} bytes", "Let it print the token alone")
     if code != 0:
         raise Disconnected(f"{field}: {command[0]} ended with exit code {code}; run it by hand to see why")
-    try:
-        return printed.decode()
-    except UnicodeDecodeError:
-        return "\N{REPLACEMENT CHARACTER}"
+    return printed.decode("utf-8", "replace")
 
 
-async def _read(process: asyncio.subprocess.Process) -> bytes:
-    """All that it prints, or the first `MOST` bytes and one."""
-    assert process.stdout is not None
+async def _all_of(pipe: FileIO) -> bytes:
+    """All that comes out of a pipe, or the first `MOST` bytes and one."""
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
     try:
-        return await process.stdout.readexactly(MOST + 1)
+        return await reader.readexactly(MOST + 1)
     except asyncio.IncompleteReadError as ended:
         return ended.partial
+    finally:
+        transport.close()
 
 
 def expiry_of(token: str) -> float | None:
