@@ -133,6 +133,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         except BridgeError as error:
             self._owner.fail(f"taking up an assignment: {error}")
         except Exception as error:
+            if self.consumer is None:
+                return  # closed meanwhile: nobody wants the assignment any more
             log.exception("assignment_fault", extra={"part": self._where})
             self._owner.fail(f"{type(error).__name__} while taking up an assignment")
         finally:

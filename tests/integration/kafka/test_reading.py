@@ -155,6 +155,16 @@ async def test_what_a_new_topic_of_an_old_name_brings_counts_as_new(lab: Lab, bo
         assert (delivery.body, delivery.redelivered) == (b"new", False)
 
 
+async def test_an_assignment_that_comes_while_a_session_closes_is_no_fault(
+    lab: Lab, bootstrap: str, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await lab.create_topic(unique)
+    async with member(bootstrap, [unique]) as source:
+        ours = session_of(source)._member
+    await ours.on_partitions_assigned([TopicPartition(unique, 0)])
+    assert not logged(caplog, "assignment_fault")
+
+
 async def test_commits_that_are_refused_are_said_aloud(
     lab: Lab, bootstrap: str, unique: str, caplog: pytest.LogCaptureFixture
 ) -> None:
