@@ -116,6 +116,6 @@ async def topic_ids(client: Any, topics: Collection[str], *, where: str) -> Mapp
     async with limited("asking which topics these are", where=where):
         try:
             answer = await client.send(client.get_random_node(), _Identity(topics))
-        except NotImplementedError:
+        except RuntimeError:  # what the client raises where the brokers do not know this version
             return {}
     return {topic: topic_id for code, topic, topic_id, *_ in answer.topics if not code and topic_id != NONE}
