@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -79,6 +80,7 @@ async def start(client: Any, *, where: str, seconds: float | None = None) -> Non
     """
     inner = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001  no public name
     limit = (CALL_LIMIT if seconds is None else seconds) + patience(inner)
+    inner.bootstrap = partial(_begin, inner, inner.bootstrap)
     try:
         async with limited("connecting", limit, where=where):
             await client.start()
@@ -89,6 +91,16 @@ async def start(client: Any, *, where: str, seconds: float | None = None) -> Non
     except BaseException:
         await _stop(client, inner)
         raise
+
+
+async def _begin(inner: Any, bootstrap: Callable[[], Awaitable[None]]) -> None:
+    """Let one server take `EACH_LIMIT` only: the client would wait for a whole request, and never ask the next one."""
+    whole = inner._request_timeout_ms  # noqa: SLF001  it is told to each connection when that is made
+    inner._request_timeout_ms = min(whole, (EACH_LIMIT + patience(inner)) * 1000)  # noqa: SLF001
+    try:
+        await bootstrap()
+    finally:
+        inner._request_timeout_ms = whole  # noqa: SLF001
 
 
 async def _reached(inner: Any) -> None:
