@@ -39,7 +39,8 @@ def translated(error: Exception, what: str, where: str, *, needs: str = "") -> E
     """
     Our name for an error of the client; an error that is none of its comes back as it is.
 
-    `needs` is the operation of the ACL that the call takes, such as "Write"; without it those that it may be are named.
+    `needs` is the operation of the ACL that the call takes on a topic or a group, such as "Write"; without it those
+    that it may be are named.
     """
     if isinstance(error, NoToken):
         return error.told
@@ -48,7 +49,8 @@ def translated(error: Exception, what: str, where: str, *, needs: str = "") -> E
     for kind, (resource, operations) in _RIGHTS.items():
         if isinstance(error, kind):
             name = f"{resource} {names}" if (names := _names(error)) else f"the {resource}"
-            cure = f"Give this user the ACL {needs or operations} on {name}"
+            right = operations if resource == "cluster" else needs or operations
+            cure = f"Give this user the ACL {right} on {name}"
             return ConfigError(where, f"{what}: {name} is forbidden to this user", cure)
     for kind, (field, cure) in _CURES.items():
         if isinstance(error, kind):

@@ -69,7 +69,7 @@ class Feed:
 
     async def partitions(self, topic: str) -> frozenset[int]:
         """The partitions of a topic. Raises Disconnected or ConfigError."""
-        async with limited(f"looking for topic {topic}", where=self._where):
+        async with limited(f"looking for topic {topic}", where=self._where, needs="Describe"):
             return frozenset(await self._client.partitions_for(topic))
 
     async def post(self, items: Sequence[Outgoing]) -> list[Exception | None]:
@@ -81,7 +81,7 @@ class Feed:
         """
         self.posting += 1
         try:
-            async with limited(f"sending to {_names(items)}", SEND_LIMIT, where=self._where):
+            async with limited(f"sending to {_names(items)}", SEND_LIMIT, where=self._where, needs="Write"):
                 answers = [await self._put(item) for item in items]
                 if answers:
                     await asyncio.wait(answers)

@@ -166,7 +166,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _join(self) -> None:
         """Wait for the first assignment, which may be of nothing."""
-        async with limited("joining the group", REBALANCE_MS / 1000 + 5, where=self._where):
+        async with limited("joining the group", REBALANCE_MS / 1000 + 5, where=self._where, needs="Read"):
             while not self._joined.is_set():
                 self.consumer._coordinator.check_errors()  # noqa: SLF001  else they wait for a poll
                 with suppress(TimeoutError):

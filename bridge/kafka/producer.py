@@ -240,4 +240,4 @@ def _told(fate: Exception, item: Outgoing, where: str) -> Exception:
     if isinstance(fate, errors.TopicAuthorizationFailedError):
         cure = f"Give this user the ACL Write on topic {item.topic}"
         return ConfigError(where, f"sending to topic {item.topic} is forbidden", cure)
-    return translated(fate, f"sending to topic {item.topic}", where)
+    return translated(fate, f"sending to topic {item.topic}", where, needs="Write")

@@ -80,7 +80,7 @@ class Reading:
                 raise
             except Exception as error:
                 if not _of_a_record(error):
-                    raise translated(error, "reading", self._where) from error
+                    raise translated(error, "reading", self._where, needs="Read") from error
                 log.warning("poll_failed", extra={"part": self._where, "reason": f"{type(error).__name__}: {error}"})
                 self._rewind(self._member.consumer.assignment())
                 self._alone = loop.time() + ALONE

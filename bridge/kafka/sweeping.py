@@ -68,6 +68,6 @@ class Sweep:
             if place.topic in topics and entry.offset > self._swept.get(place, 0)
         }
         if behind:
-            async with limited("deleting what has left its level", where=self._where):
+            async with limited("deleting what has left its level", where=self._where, needs="Delete"):
                 await admin.delete_records({place: RecordsToDelete(offset) for place, offset in behind.items()})
             self._swept |= behind

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
 
 from bridge.core.levels import LEVELS, Levels
 from bridge.deadletters.kafka import KafkaDeadLettersSettings
 from bridge.delays.kafka import KafkaDelaySettings
-from bridge.kafka import connection, feed, membership, pace, reading, sweeping
+from bridge.kafka import connection, feed, membership, pace, reading, sweeping, tokens
+from bridge.kafka.options import Mechanism, Sasl, Tls
 from bridge.settings.policies import LimitsSettings
 from bridge.sources.kafka import KafkaSourceSettings
 from tests.unit.markdown import ROOT, paper
@@ -32,7 +34,14 @@ def test_names_are_those_of_the_levels() -> None:
 
 def test_log_lines_are_written() -> None:
     lines = set(re.findall(r"log line (?:is )?`(\w+)`", GUIDE.text))
-    assert lines == {"levels_not_swept", "partition_stuck", "offsets_truncated", "topic_restarted", "store_not_shared"}
+    assert lines == {
+        "levels_not_swept",
+        "partition_stuck",
+        "offsets_truncated",
+        "topic_restarted",
+        "store_not_shared",
+        "topic_not_verified",
+    }
     assert {line for line in lines if f'"{line}"' not in SOURCE} == set()
 
 
@@ -63,3 +72,20 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"session timeout of {membership.SESSION_MS // 1000} s" in GUIDE.text
     assert membership.REBALANCE_MS == sweeping.EVERY * 1000 == reading.RETRY_STUCK * 1000 == 60_000
     assert (reading.TRIES, "tried five times, then every minute" in GUIDE.text) == (5, True)
+
+
+def test_settings_of_security_are_there() -> None:
+    security = GUIDE.text.partition("## Security\n")[2].partition("\n## ")[0]
+    for model in (Tls, Sasl):
+        kind = model.__name__.lower()
+        shown = re.findall(rf"`{kind}: \{{(.+?)\}}`", security)
+        named = re.findall(r"(\w+): ", ", ".join(shown)) + re.findall(rf"`{kind}\.(\w+)", security)
+        assert named
+        assert set(named) <= set(model.model_fields)
+    said = set(re.findall(r"`(\w+)`", security))
+    own = set(Tls.model_fields) | set(Sasl.model_fields)
+    assert {"key_password", "token_command", "password_file", "extensions"} <= said & own
+    assert f"`token_timeout` ({Sasl.model_fields['token_timeout'].default:g} s)" in security
+    assert tokens.FRESH == 4 / 5
+    assert "four fifths" in security
+    assert set(get_args(Mechanism)) <= set(re.findall(r"[A-Z][A-Z0-9-]{4,}", security))

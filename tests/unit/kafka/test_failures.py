@@ -15,8 +15,8 @@ from bridge.kafka.tokens import NoToken
 WHERE = "routes.x.source"
 
 
-def config(error: Exception) -> ConfigError:
-    named = translated(error, "reading", WHERE)
+def config(error: Exception, needs: str = "") -> ConfigError:
+    named = translated(error, "reading", WHERE, needs=needs)
     assert isinstance(named, ConfigError)
     return named
 
@@ -38,6 +38,11 @@ def test_a_missing_right_is_named_with_what_it_is_about(error: Exception, name: 
     assert found.cure.startswith("Give this user the ACL ")
     assert right in found.cure
     assert found.cure.endswith(f" on {name}")
+
+
+def test_the_right_that_a_call_takes_is_named_alone() -> None:
+    assert config(errors.TopicAuthorizationFailedError("orders"), "Write").cure.endswith("ACL Write on topic orders")
+    assert "IdempotentWrite" in config(errors.ClusterAuthorizationFailedError(), "Write").cure
 
 
 @pytest.mark.parametrize(
