@@ -77,7 +77,9 @@ def test_servers_start_and_stop(one: Paper, fence: Fence, terminal: Terminal) ->
     assert server.returncode == 0, rest
 
 
-@pytest.mark.parametrize(("one", "fence"), [*_fences("broker"), *_fences("kafka"), *_fences("exec"), *_fences("serves")])
+@pytest.mark.parametrize(
+    ("one", "fence"), [*_fences("broker"), *_fences("kafka"), *_fences("exec"), *_fences("serves")]
+)
 def test_arguments_are_understood(one: Paper, fence: Fence) -> None:
     for line in fence.lines:
         command, *arguments = shlex.split(line.partition(">")[0])
