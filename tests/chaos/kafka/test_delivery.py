@@ -46,6 +46,11 @@ async def test_an_event_that_fails_is_delivered_after_a_restart_although_the_nex
 
     await quiet_road.publish([(event("n"), None, 0), (event("n+1"), None, 0)])
     await quiet_road.until_arrived(["n+1"])
+
+    async def marked_and_committed() -> bool:
+        return await quiet_road.depths() == {quiet_road.topic: 1}
+
+    await answered(marked_and_committed, what="the commit of what passed")
     await quiet_road.bridge.kill()  # while the first is on its way
     quiet_road.api.faults.remove(fault.id)
     await quiet_road.bridge.start()

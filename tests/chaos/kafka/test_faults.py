@@ -21,6 +21,7 @@ from tests.chaos.road import answered, in_flight, until
 PREFETCH = 50
 SLOW = Fault(latency_ms=50, jitter_ms=100)  # so that each kill finds sends on their way
 DOWN = 60.0  # seconds
+MOST = 6_000  # events of one test: the event API remembers 10,000
 
 
 async def publish_until(made: KafkaRoad, enough: asyncio.Event, pause: float = 0.1) -> list[str]:
@@ -36,6 +37,8 @@ async def publish_until(made: KafkaRoad, enough: asyncio.Event, pause: float = 0
                 except KafkaError:  # the broker is being hurt; unconfirmed means again
                     await asyncio.sleep(0.5)
             ids += part
+            if len(ids) >= MOST:
+                await enough.wait()
             if enough.is_set():
                 return ids
             await asyncio.sleep(pause)
