@@ -11,7 +11,7 @@ from pathlib import Path
 from devtools.kafka_jars import jars, java
 from devtools.kafka_node import CLUSTER_ID, JVM, SCRAM, KafkaNode, Plan, escaped
 from devtools.node import STOP_LIMIT
-from devtools.processes import CommandError, end, launch, run
+from devtools.processes import CommandError, end, launch, run, stands_still, wait_until
 from devtools.scratch import folder, free_port
 
 LOGGING = ("defaultLogLevel=info", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS", "showShortLogName=true")
@@ -72,6 +72,7 @@ class LocalKafkaNode(KafkaNode):
 
     def freeze(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
+        wait_until(lambda: stands_still(self.pid), within=10, what=f"process {self.pid} stands still")
 
     def thaw(self) -> None:
         if self.running:

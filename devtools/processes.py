@@ -75,6 +75,12 @@ def wait_until(condition: Callable[[], bool], *, within: float, what: str) -> No
         time.sleep(0.05)
 
 
+def stands_still(pid: int) -> bool:
+    """Whether a stopped process has really stopped, all of its threads: the signal takes its time (see proc(5))."""
+    threads = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in threads)
+
+
 @cache
 def _launcher() -> queue.SimpleQueue[tuple[Order, Future[subprocess.Popen[bytes]]]]:
     """Start the thread that starts programs: a daemon, for those end after everything else."""

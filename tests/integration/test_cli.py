@@ -85,7 +85,7 @@ def test_settings_that_cannot_work_end_with_78_before_anything_is_logged(run: Ru
     assert (process.returncode, out) == (78, "")
     assert err == (
         "event-bridge: one problem in the settings\n"
-        '  event-bridge.yaml:1: source.type: must be rabbitmq or memory. Did you mean "memory"?\n'
+        '  event-bridge.yaml:1: source.type: must be rabbitmq, kafka or memory. Did you mean "memory"?\n'
     )
 
 

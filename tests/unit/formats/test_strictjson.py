@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import math
 import struct
@@ -221,8 +222,15 @@ def test_hostile_bodies_take_time_like_their_size(hostile: str) -> None:
         assert elements is None or isinstance(elements, list | dict)
         return took
 
-    small = min(seconds(SIZE // 16) for _ in range(3))
-    assert seconds(SIZE) < 16 * 6 * max(small, 0.003)  # quadratic time would be 256 times `small`
+    # Quadratic time would be 256 times the small body's. Others use the machine too, and disturb in one direction only:
+    # hence the best of several, and no look at objects that other tests left behind.
+    gc.collect()
+    gc.disable()
+    try:
+        small = min(seconds(SIZE // 16) for _ in range(5))
+        assert any(seconds(SIZE) < 16 * 6 * max(small, 0.003) for _ in range(5))
+    finally:
+        gc.enable()
 
 
 def test_floats_read_as_the_nearest_double() -> None:
