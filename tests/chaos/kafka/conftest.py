@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from devtools.kafka import KafkaNode
 
+from devtools.kafka import KafkaNode
 from tests.chaos.kafka.road import KafkaRoad, kafka_road
 
 
