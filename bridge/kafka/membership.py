@@ -14,6 +14,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from bridge.core.offsets import unpack
 from bridge.errors import BridgeError, ConfigError
+from bridge.kafka import batches
 from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
 from bridge.kafka.identity import topic_ids
 from bridge.kafka.metadata import never_create
@@ -75,6 +76,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def open(self) -> None:
         """Connect, look whether the topics are there, and join. Raises Disconnected or ConfigError."""
         never_create()
+        batches.install()
         client_id = f"event-bridge {self._where}"
         self.consumer = AIOKafkaConsumer(
             **client_options(self._connection, where=self._where, client_id=client_id),

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.admin import RecordsToDelete
 
 from bridge.errors import ConfigError, Disconnected
+from bridge.kafka import batches
 from bridge.kafka.connection import CALL_LIMIT, CLOSE_LIMIT, client_options, limited, start
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.topics import administrator
@@ -57,6 +58,7 @@ async def delete(connection: KafkaConnection, topic: str, before: Mapping[int, i
 
 @asynccontextmanager
 async def _consumer(connection: KafkaConnection, where: str) -> AsyncIterator[Any]:
+    batches.install()
     options = client_options(connection, where=where, client_id=f"event-bridge {where} (reader)")
     consumer = AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
     try:

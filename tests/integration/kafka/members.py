@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from gzip import compress
 from typing import Any
 
 from aiokafka.errors import NoError, NotLeaderForPartitionError, for_code
@@ -24,7 +25,9 @@ from bridge.sources.kafka import KafkaSourceSettings
 from devtools.kafka_lab import Lab
 
 LIMIT = 120.0  # seconds until a test gives up waiting
-CRC_AT, CRC_END = 17, 21  # where the checksum of a batch stands, which covers what is behind it (KIP-98)
+LENGTH_AT, LENGTH_END = 8, 12  # where a batch says how long it is, from there on (KIP-98)
+CRC_AT, CRC_END = 17, 21  # where its checksum stands, which covers what is behind it
+ATTRIBUTES_END, RECORDS_AT = 23, 61
 
 
 def source_of(bootstrap: str, topics: Sequence[str], **more: object) -> Reconnecting:
@@ -124,22 +127,35 @@ def bodies_of(deliveries: Iterable[Delivery]) -> list[bytes]:
     return [delivery.body for delivery in deliveries]
 
 
-def undecodable(good: Sequence[bytes] = ()) -> bytes:
-    """
-    A batch with a header whose name is no UTF-8, which brokers take and the client cannot read.
-
-    `good` are values of records before it, in the same batch.
-    """
+def batch_of(values: Sequence[bytes], headers: Sequence[tuple[str, bytes]] = (), *, gzip: bool = False) -> bytes:
+    """A batch as a publisher would send it, whose last record has these headers."""
     now = time.time_ns() // 1_000_000  # a record that looks old would be deleted at once
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
-    for number, value in enumerate([*good, b"bad"]):
-        headers: list[tuple[str, bytes]] = [("REPLACED", b"")] if value == b"bad" else []
-        builder.append(number, now, None, value, headers)
-    batch = bytearray(builder.build())
-    at = batch.index(b"REPLACED")
-    batch[at : at + 8] = b"\xff" * 8
-    batch[CRC_AT:CRC_END] = calc_crc32c(bytes(batch[CRC_END:])).to_bytes(4, "big")
-    return bytes(batch)
+    builder = DefaultRecordBatchBuilder(2, int(gzip), 0, -1, -1, -1, 1 << 20)
+    for number, value in enumerate(values):
+        builder.append(number, now, None, value, list(headers) if number == len(values) - 1 else [])
+    return bytes(builder.build())
+
+
+def sealed(batch: bytes) -> bytes:
+    """The batch with its length and its checksum set right."""
+    length = (len(batch) - LENGTH_END).to_bytes(4, "big")
+    checksum: bytes = calc_crc32c(batch[CRC_END:]).to_bytes(4, "big")
+    return batch[:LENGTH_AT] + length + batch[LENGTH_END:CRC_AT] + checksum + batch[CRC_END:]
+
+
+def strange(good: Sequence[bytes] = (), *, gzip: bool = False) -> bytes:
+    """A batch whose last record, `bad`, has a header with a name of eight bytes 255, which are no UTF-8."""
+    plain = sealed(batch_of([*good, b"bad"], [("REPLACED", b"1")]).replace(b"REPLACED", b"\xff" * 8))
+    if not gzip:
+        return plain
+    return sealed(
+        plain[: ATTRIBUTES_END - 1] + b"\x01" + plain[ATTRIBUTES_END:RECORDS_AT] + compress(plain[RECORDS_AT:])
+    )
+
+
+def undecodable() -> bytes:
+    """A batch of one record, which brokers take and the client cannot read: no gzip ends like this."""
+    return sealed(batch_of([b"bad" * 100], gzip=True) + b"garbage")
 
 
 async def write_raw(lab: Lab, topic: str, batch: bytes, partition: int = 0) -> None:

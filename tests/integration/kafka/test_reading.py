@@ -13,12 +13,14 @@ from aiokafka.errors import KafkaError
 
 from devtools.kafka_lab import Lab
 from tests.integration.kafka.members import (
+    batch_of,
     bodies_of,
     member,
     numbered,
     put_out,
     session_of,
     settle,
+    strange,
     take,
     undecodable,
     undone,
@@ -42,7 +44,8 @@ async def test_what_stands_before_a_bad_record_is_delivered_and_the_bad_one_is_n
 ) -> None:
     await lab.create_topic(unique)
     await lab.produce(unique, numbered(30))
-    await write_raw(lab, unique, undecodable([b"30", b"31"]))
+    await write_raw(lab, unique, batch_of([b"30", b"31"]))
+    await write_raw(lab, unique, undecodable())
     await lab.produce(unique, [b"behind"])
     async with member(bootstrap, [unique]) as source:
         got = await take(source, 32)
@@ -51,6 +54,22 @@ async def test_what_stands_before_a_bad_record_is_delivered_and_the_bad_one_is_n
         assert logged(caplog, "partition_stuck")[0]["offset"] == 32
         await settle(source, got)
         await until(lambda: _left(lab, unique, 2))
+
+
+@pytest.mark.parametrize("gzip", [False, True])
+async def test_a_header_name_that_is_no_text_stops_nothing(
+    lab: Lab, bootstrap: str, unique: str, caplog: pytest.LogCaptureFixture, *, gzip: bool
+) -> None:
+    await lab.create_topic(unique)
+    await write_raw(lab, unique, strange([b"0", b"1"], gzip=gzip))
+    await lab.produce(unique, [b"behind"])
+    async with member(bootstrap, [unique]) as source:
+        got = await take(source, 4)
+        assert bodies_of(got) == [b"0", b"1", b"bad", b"behind"]
+        assert got[2].headers == {r"\xff" * 8: b"1"}
+        await settle(source, got)
+        await until(lambda: _left(lab, unique, 0))
+    assert not logged(caplog, "poll_failed")
 
 
 async def test_a_client_that_has_given_up_is_replaced(

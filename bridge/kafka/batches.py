@@ -1,0 +1,131 @@
+"""
+Batches of records that no publisher's header can break.
+
+Brokers do not look into header names, and take bytes that are no UTF-8. The client then raises (aiokafka 0.14.0, in its
+C extension and without it), every time, and the partition stands still. So it does for attributes of a record above
+127, which it takes for a number of several bytes. The rest of such a batch is read here instead, as KIP-98 lays it out,
+and each such name with its strange bytes escaped.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+import aiokafka.consumer.fetcher
+from aiokafka import codec
+from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.record.default_records import DefaultRecord
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint
+
+from bridge.core.pairs import Pair
+
+LENGTH_AT: Final = 8  # where a batch says how long it is, behind its first offset; the length counts from there on
+COUNT_AT: Final = 57  # where it says how many records it holds; they follow, compressed or not
+NUMBER: Final = struct.Struct(">i")
+CODECS: Final = 0x07  # the bits of a batch's attributes that name its codec
+APPEND_TIME: Final = 1  # the timestamp type whose time is that of the batch
+
+_DECODERS: Final[dict[int, Callable[[bytes], bytes]]] = {
+    0: bytes,
+    1: codec.gzip_decode,
+    2: codec.snappy_decode,
+    3: codec.lz4_decode,
+    4: codec.zstd_decode,
+}
+
+
+def install() -> None:
+    """Put these batches in place of the client's, which has no option for that. May be called again."""
+    aiokafka.consumer.fetcher.MemoryRecords = Batches
+
+
+class Batches:
+    """What a broker answered for one partition: the client's own reader of it, whose batches are lenient."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._inner = MemoryRecords(answer)
+        self._answer = memoryview(answer)
+        self._at = 0
+        self.has_next = self._inner.has_next
+        self.size_in_bytes = self._inner.size_in_bytes
+
+    def next_batch(self) -> Batch | None:
+        """The next one. Raises CorruptRecordException."""
+        batch = self._inner.next_batch()
+        if batch is None:
+            return None
+        begin = self._at
+        (length,) = NUMBER.unpack_from(self._answer, begin + LENGTH_AT)
+        self._at = begin + LENGTH_AT + NUMBER.size + length
+        return Batch(batch, self._answer[begin : self._at])
+
+
+class Batch:
+    """The client's batch; what it cannot read is read from `raw`, all of its bytes."""
+
+    __slots__ = ("_inner", "_raw")
+
+    def __init__(self, inner: Any, raw: memoryview) -> None:
+        self._inner = inner
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __next__(self) -> Any:
+        """The next record, by the client alone, which so reads the marks of transactions."""
+        return next(self._inner)
+
+    def __iter__(self) -> Iterator[Any]:
+        """All records. Raises KafkaError, and nothing that would seem to be about the client or its connections."""
+        given = 0
+        try:
+            try:
+                for given, record in enumerate(self._inner, 1):  # noqa: B007  how many there were
+                    yield record
+            except (UnicodeDecodeError, CorruptRecordException):  # the checksum was right: it came as it was written
+                yield from islice(_records(self._inner, bytes(self._raw)), given, None)
+        except KafkaError:
+            raise
+        except Exception as error:
+            raise CorruptRecordException(f"{type(error).__name__}: {error}") from error
+
+
+def _records(batch: Any, raw: bytes) -> Iterator[DefaultRecord]:
+    """The records of a batch of format 2, the only one with headers."""
+    data = _DECODERS[batch.attributes & CODECS](raw[COUNT_AT + NUMBER.size :])
+    (count,) = NUMBER.unpack_from(raw, COUNT_AT)
+    at = 0
+    for _ in range(count):
+        length, at = decode_varint(data, at)
+        end = at + length
+        record, at = _record(batch, data, at)
+        if at != end or end > len(data):
+            raise CorruptRecordException(f"a record of {length} bytes does not end where it says")
+        yield record
+
+
+def _record(batch: Any, data: bytes, at: int) -> tuple[DefaultRecord, int]:
+    """The record whose attributes, a byte without meaning, stand at `at`; and where it ends."""
+    age, at = decode_varint(data, at + 1)
+    delta, at = decode_varint(data, at)
+    key, at = _octets(data, at)
+    value, at = _octets(data, at)
+    count, at = decode_varint(data, at)
+    headers: list[Pair] = []
+    for _ in range(count):
+        name, at = _octets(data, at)
+        content, at = _octets(data, at)
+        headers.append(((name or b"").decode("utf-8", "backslashreplace"), content))
+    stamp = batch.max_timestamp if batch.timestamp_type == APPEND_TIME else batch.first_timestamp + age
+    return DefaultRecord(batch.base_offset + delta, stamp, batch.timestamp_type, key, value, headers), at
+
+
+def _octets(data: bytes, at: int) -> tuple[bytes | None, int]:
+    """Bytes with their length before them; a negative one stands for none at all."""
+    length, at = decode_varint(data, at)
+    return (None, at) if length < 0 else (data[at : at + length], at + length)

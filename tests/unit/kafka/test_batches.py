@@ -1,0 +1,101 @@
+"""Batches that a publisher wrote by hand, and all others, which are read by the client itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.pairs import Pair
+from bridge.kafka.batches import Batches, _records
+
+Written = tuple[int, bytes | None, bytes | None, list[Pair]]
+octets = st.none() | st.binary(max_size=200)
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+written = st.lists(
+    st.tuples(st.integers(0, 2**50), octets, octets, st.lists(st.tuples(names, octets), max_size=4)),
+    min_size=1,
+    max_size=8,
+)
+
+
+def batch(records: list[Written], codec: int = 0) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 2**30)
+    for number, (stamp, key, value, headers) in enumerate(records):
+        builder.append(number, stamp, key, value, headers)
+    return bytes(builder.build())
+
+
+def read(reader: Any) -> list[tuple[object, ...]]:
+    """What all records of all batches say."""
+    found = []
+    while (batch := reader.next_batch()) is not None:
+        found += [said(record) for record in batch]
+    return found
+
+
+def said(record: Any) -> tuple[object, ...]:
+    return record.offset, record.timestamp, record.timestamp_type, record.key, record.value, record.headers
+
+
+def one(value: bytes, headers: list[Pair] | None = None) -> bytes:
+    return batch([(1, None, value, headers or [])])
+
+
+@given(written, st.sampled_from(range(5)))
+def test_the_client_and_this_decoder_read_the_same(records: list[Written], codec: int) -> None:
+    raw = batch(records, codec)
+    client = MemoryRecords(raw).next_batch()
+    assert [said(record) for record in _records(client, raw)] == read(MemoryRecords(raw)) == read(Batches(raw))
+
+
+def test_a_batch_says_of_itself_what_the_clients_says() -> None:
+    ours, theirs = (reader(one(b"v")).next_batch() for reader in (Batches, MemoryRecords))
+    for name in ("base_offset", "next_offset", "producer_id", "is_control_batch", "is_transactional"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert ours is not None
+    assert ours.validate_crc()
+
+
+def test_names_that_are_no_text_are_escaped_in_each_batch_of_an_answer_by_itself() -> None:
+    strange = one(b"v", [("a", b"1"), ("NAME", b"\xff"), ("NAME", None)]).replace(b"NAME", b"\xffame")
+    answer = Batches(one(b"before") + strange + one(b"behind", [("b", b"2")]))
+    got = [(record[4], record[5]) for record in read(answer)]
+    assert got == [
+        (b"before", []),
+        (b"v", [("a", b"1"), (r"\xffame", b"\xff"), (r"\xffame", None)]),
+        (b"behind", [("b", b"2")]),
+    ]
+
+
+def test_attributes_of_a_record_that_mean_nothing_do_nothing() -> None:
+    raw = bytearray(one(b"value"))
+    raw[62] = 0x80  # behind the length of the first record
+    with pytest.raises(CorruptRecordException):
+        read(MemoryRecords(bytes(raw)))
+    assert read(Batches(bytes(raw))) == read(Batches(one(b"value")))
+
+
+def test_what_is_no_record_at_all_is_said_to_be_corrupt() -> None:
+    raw = one(b"v" * 50)
+    for spoilt in (raw[:61] + b"\x03" + raw[62:], raw[:61] + b"\xff" * (len(raw) - 61), raw[:60] + b"\x09" + raw[61:]):
+        with pytest.raises(CorruptRecordException):
+            read(Batches(spoilt))
+
+
+def test_what_cannot_be_decompressed_is_not_taken_for_a_fault_of_the_connection() -> None:
+    raw = batch([(1, None, b"v" * 500, [])], codec=1)
+    with pytest.raises(CorruptRecordException, match="BadGzipFile"):
+        read(Batches(raw[:61] + b"no gzip" + raw[68:]))
+
+
+def test_the_beginning_of_a_batch_is_none_yet() -> None:
+    answer = Batches(one(b"v") + one(b"next")[:-1])
+    assert len(read(answer)) == 1
+    assert not answer.has_next()
+    assert answer.size_in_bytes() > 0
