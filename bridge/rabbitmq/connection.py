@@ -137,6 +137,9 @@ class _Connection(aio_pika.Connection):
         self.socket = _Socket(ssl_context)
         self.kwargs["transport_factory"] = self.socket
 
+    def __del__(self) -> None:
+        """Do nothing: the client's own starts a task to close it, from whichever thread happens to collect it."""
+
 
 class Session:
     """One connection. `lost` is done, with the reason, once it is of no further use."""

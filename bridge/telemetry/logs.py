@@ -30,12 +30,19 @@ _STOP_LIMIT = 2.0  # seconds for the last lines at the end
 
 
 class Outlet(logging.Handler):
-    """Puts lines into a bounded queue; a thread writes them to a file descriptor."""
+    """
+    Puts lines into a bounded queue; a thread writes them to a file descriptor.
+
+    Garbage may be collected at any allocation, in this thread or that one, and finalizers log: asyncio's do, and so
+    does whoever drops a coroutine. So a line may have to go into the queue from within the queue. `queue.Queue` would
+    wait for its own lock then, for ever, and everyone who logs with it; `queue.SimpleQueue` is made for that.
+    """
 
     def __init__(self, fd: int, *, room: int = _ROOM) -> None:
         super().__init__()
         self._fd = fd
-        self._lines: queue.Queue[str | None] = queue.Queue(room)
+        self._room = room
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._dropped = 0
         self._closing = False
         self._thread = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
@@ -47,17 +54,19 @@ class Outlet(logging.Handler):
         return self._dropped
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._lines.qsize() >= self._room:
+            self._dropped += 1
+            return
         try:
-            self._lines.put_nowait(self.format(record))
-        except Exception:  # noqa: BLE001  no room, or a value that cannot be shown: neither may stop the work
+            self._lines.put(self.format(record))
+        except Exception:  # noqa: BLE001  a value that cannot be shown may not stop the work
             self._dropped += 1
 
     def close(self) -> None:
         """Write what is left, within two seconds."""
         if not self._closing:
             self._closing = True
-            with suppress(queue.Full):
-                self._lines.put(None, timeout=_STOP_LIMIT)
+            self._lines.put(None)
             self._thread.join(_STOP_LIMIT)
         super().close()
 
@@ -68,7 +77,7 @@ class Outlet(logging.Handler):
             with suppress(queue.Empty):
                 while len(lines) < 100:  # noqa: PLR2004  one call's worth
                     if (line := self._lines.get_nowait()) is None:
-                        self._lines.put_nowait(None)
+                        self._lines.put(None)
                         break
                     lines.append(line)
             self._write("".join(f"{line}\n" for line in lines))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import warnings
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,21 @@ async def test_what_a_person_must_change_names_the_field(spoil: object, field: s
 async def test_a_broker_that_is_away_is_waited_for(unused_port: int) -> None:
     with pytest.raises(Disconnected):
         await dial(f"amqp://guest:canary@127.0.0.1:{unused_port}/")
+
+
+async def test_what_is_left_of_a_try_that_failed_is_collected_in_silence(unused_port: int) -> None:
+    """By whichever thread: the client's finalizer would start a task there."""
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(Disconnected):
+            await dial(f"amqp://guest:canary@127.0.0.1:{unused_port}/")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            await asyncio.to_thread(gc.collect)
+    finally:
+        gc.enable()
+    assert [str(warning.message) for warning in said] == []
 
 
 async def test_a_host_that_says_nothing_is_given_up(

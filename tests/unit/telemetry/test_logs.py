@@ -99,6 +99,28 @@ def test_a_process_whose_output_is_stuck_still_ends() -> None:
         assert process.wait(20) == 0
 
 
+def test_finalizers_that_log_hold_up_nobody() -> None:
+    """The trap: garbage is collected while its thread holds the lock of a queue, and the finalizer needs that queue."""
+    code = (
+        "import gc, logging, os, time\n"
+        "from bridge.telemetry.logs import logging_to\n"
+        "log, going = logging.getLogger('bridge'), True\n"
+        "class Loud:\n"
+        "    def __init__(self): self.itself = self\n"
+        "    def __del__(self):\n"
+        "        log.info('dropped')\n"
+        "        if going: Loud()\n"
+        "with open(os.devnull, 'w') as out, logging_to(out):\n"
+        "    gc.set_threshold(1)\n"
+        "    Loud()\n"
+        "    for _ in range(300):\n"
+        "        log.info('line')\n"
+        "        time.sleep(0.001)\n"  # the writer waits for the next line, and allocates for that
+        "    going = False\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
+
+
 def test_libraries_are_kept_from_showing_frames(pipe: tuple[int, int]) -> None:
     with os.fdopen(pipe[1], "w") as stream, logging_to(stream, level="debug"):
         for name in ("aiormq.connection", "aio_pika", "aiohttp.access", "asyncio"):
