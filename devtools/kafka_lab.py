@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
@@ -15,10 +16,30 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
+from bridge.kafka.ending import close, noted
+
 LIMIT = 20.0
 """Seconds for each call, of which most take some milliseconds."""
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+C = TypeVar("C", AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClient)
+
+
+@asynccontextmanager
+async def opened(client: C) -> AsyncIterator[C]:
+    """
+    A client that has started, and of which nothing is left afterwards, whatever happens; its own `async with` leaks.
+
+    Raises KafkaError or TimeoutError.
+    """
+    noted(client)
+    try:
+        async with asyncio.timeout(LIMIT):
+            await client.start()
+        yield client
+    finally:
+        await close(client, where="lab", limit=LIMIT)
 
 
 @dataclass(frozen=True)
@@ -40,19 +61,16 @@ class Lab:
     def __init__(self, bootstrap: str, **client: Any) -> None:
         self._client = {"bootstrap_servers": bootstrap, "client_id": "lab", **client}
         self._admin = AIOKafkaAdminClient(**self._client)
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._within(self._admin.start())
-        except BaseException:
-            await self._within(self._admin.close())
-            raise
+        await self._open.enter_async_context(opened(self._admin))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._within(self._admin.close())
+        await self._open.aclose()
 
     async def _within(self, call: Awaitable[Any]) -> Any:
         return await asyncio.wait_for(call, LIMIT)
@@ -126,22 +144,18 @@ class Lab:
         `producer` are arguments of aiokafka's producer, for instance compression_type="zstd".
         """
         settings: dict[str, Any] = {"acks": "all", "linger_ms": 5, **self._client, **producer}
-        sender = AIOKafkaProducer(**settings)
-        await self._within(sender.start())
-        try:
+        async with opened(AIOKafkaProducer(**settings)) as sender:
             waiting = [
                 await sender.send(topic, value, key, partition, timestamp_ms, list(headers))
                 for value, key in zip(values, keys or [None] * len(values), strict=True)
             ]
             done = await self._within(asyncio.gather(*waiting))
-        finally:
-            await self._within(sender.stop())
         return [(record.partition, record.offset) for record in done]
 
     async def records(self, topic: str) -> list[Any]:
         """Return all records (aiokafka's ConsumerRecord) that a topic holds now, partition by partition."""
         ends = await self.ends(topic)
-        async with AIOKafkaConsumer(**self._client, auto_offset_reset="earliest") as reader:
+        async with opened(AIOKafkaConsumer(**self._client, auto_offset_reset="earliest")) as reader:
             parts = [TopicPartition(topic, number) for number in ends]
             reader.assign(parts)
             found: list[Any] = []
@@ -163,7 +177,7 @@ class Lab:
 
     async def _offsets(self, topic: str, which: str) -> dict[int, int]:
         parts = await self.partitions(topic)
-        async with AIOKafkaConsumer(**self._client) as reader:
+        async with opened(AIOKafkaConsumer(**self._client)) as reader:
             found = await self._within(getattr(reader, which)(parts))
         return {part.partition: offset for part, offset in found.items()}
 
@@ -226,13 +240,17 @@ class Lab:
 
 
 def sweep(bootstrap: str) -> bool:
-    """Delete all topics and groups, and tell whether that worked: not where a group still has a member. Blocks."""
+    """
+    Delete all topics and groups, and tell whether that worked: not where a group still has a member. Blocks.
+
+    Groups go first: a consumer whose topic is gone may try for ever to commit what it has read of it.
+    """
 
     async def delete_all() -> None:
         async with Lab(bootstrap) as lab:
+            await lab.delete_group(*await lab.groups())
             if topics := await lab.topics():
                 await lab.delete_topic(*topics)
-            await lab.delete_group(*await lab.groups())
 
     try:
         asyncio.run(delete_all())

@@ -15,22 +15,19 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
-
 from bridge.errors import BridgeError, ConfigError, Disconnected
+from bridge.kafka.ending import close, noted
 from bridge.kafka.failures import translated
 from bridge.kafka.files import text_of
 from bridge.kafka.options import KafkaConnection, Sasl, Tls
 from bridge.kafka.quiet import quiet
 from bridge.kafka.reach import patience, why
 from bridge.kafka.tokens import Tokens, hear_refusals
-from bridge.tasks import end
 
-__all__ = ["CALL_LIMIT", "CLOSE_LIMIT", "client_options", "limited", "quiet", "start", "translated"]
+__all__ = ["CALL_LIMIT", "client_options", "close", "limited", "quiet", "start", "translated"]
 
 CALL_LIMIT: Final = 10.0  # seconds any call may take
 EACH_LIMIT: Final = 3.0  # seconds one broker of several may take to let us in
-CLOSE_LIMIT: Final = 3.0  # seconds to say goodbye; after that the client is dropped
 IDLE_MS: Final = 180_000  # a connection unused for so long is closed by us: load balancers forget theirs after 240 s
 
 
@@ -76,9 +73,9 @@ async def start(client: Any, *, where: str, seconds: float | None = None) -> Non
     Start a consumer, a producer or an admin client made with `client_options`; use this, never its own `start()`.
 
     The client keeps the reason to itself when it reaches no broker (aiokafka 0.14.0), so this finds it out. When it
-    raises, the client is closed. Raises Disconnected or ConfigError.
+    raises, the client is closed; else use `close`, never its own. Raises Disconnected or ConfigError.
     """
-    inner = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001  no public name
+    inner = noted(client)
     limit = (CALL_LIMIT if seconds is None else seconds) + patience(inner)
     inner.bootstrap = partial(_begin, inner, inner.bootstrap)
     try:
@@ -86,10 +83,10 @@ async def start(client: Any, *, where: str, seconds: float | None = None) -> Non
             await client.start()
             await _reached(inner)
     except Disconnected as error:
-        await _stop(client, inner)
+        await close(client, where=where)
         raise await why(inner, where) or error from error.__cause__
     except BaseException:
-        await _stop(client, inner)
+        await close(client, where=where)
         raise
 
 
@@ -112,17 +109,6 @@ async def _reached(inner: Any) -> None:
                 if await inner.ready(broker.nodeId):
                     return
     raise Disconnected("connecting: the cluster names no broker that can be reached")
-
-
-async def _stop(client: Any, inner: Any) -> None:
-    """Let go of a client that did not start, within `CLOSE_LIMIT` seconds and a moment."""
-    stop = client.close if hasattr(client, "close") else client.stop
-    stopping = asyncio.ensure_future(stop())
-    await asyncio.wait({stopping}, timeout=CLOSE_LIMIT)
-    if not stopping.done():
-        for connection in inner._conns.values():  # noqa: SLF001  a request in flight would wait for its own limit
-            connection.close()
-    await end(*(task for task in (stopping, inner._sync_task) if task is not None))  # noqa: SLF001
 
 
 def client_options(connection: KafkaConnection, *, where: str, client_id: str) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaProducer, errors
 
 from bridge.errors import ConfigError, Disconnected
-from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
+from bridge.kafka.connection import client_options, close, limited, start
 from bridge.kafka.metadata import never_create
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.outgoing import Outgoing
-from bridge.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -107,27 +106,9 @@ class Feed:
             return False
 
     async def close(self) -> None:
-        """Close, once what is on its way has its answers, within `CLOSE_LIMIT` seconds and a moment."""
+        """Close, once what is on its way has its answers or `bridge.kafka.ending.CLOSE_LIMIT` is over."""
         self.lose("closed")
-        closing = asyncio.ensure_future(self._client.stop())
-        await asyncio.wait({closing}, timeout=CLOSE_LIMIT)
-        if not closing.done():
-            await self._cut(closing)
-        elif error := closing.exception():
-            log.debug("producer_close_failed", extra={"part": self._where, "reason": str(error)})
-
-    async def _cut(self, closing: asyncio.Task[None]) -> None:
-        """End what the client leaves running where no broker answers: it would wait for ever (aiokafka 0.14.0)."""
-        client = self._client
-        client._message_accumulator.fail_all(errors.ProducerClosed())  # noqa: SLF001  who waits is to know
-        inner = client.client
-        for connection in inner._conns.values():  # noqa: SLF001  a request in flight would wait for its limit
-            connection.close()
-        running = (closing, client._sender.sender_task, inner._sync_task)  # noqa: SLF001  nothing public ends them
-        await end(*(task for task in running if task is not None))
-        update = inner._md_update_fut  # noqa: SLF001  what waits for it, with nobody left to make it, is to end too
-        if update is not None and not update.done():
-            update.set_result(False)
+        await close(self._client, where=self._where)
 
 
 def _fate(answer: asyncio.Future[Any]) -> Exception | None:

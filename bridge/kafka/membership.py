@@ -15,12 +15,11 @@ from aiokafka.protocol.metadata import MetadataRequest
 from bridge.core.offsets import unpack
 from bridge.errors import BridgeError, ConfigError
 from bridge.kafka import batches
-from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
+from bridge.kafka.connection import client_options, close, limited, start
 from bridge.kafka.identity import topic_ids
 from bridge.kafka.metadata import never_create
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Fetch, Topics
-from bridge.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -104,15 +103,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             raise
 
     async def close(self) -> None:
-        """Leave the group, within `CLOSE_LIMIT` seconds and a moment."""
+        """Leave the group."""
         consumer, self.consumer = self.consumer, None
-        if consumer is None:
-            return
-        closing = asyncio.ensure_future(consumer.stop())
-        await asyncio.wait({closing}, timeout=CLOSE_LIMIT)
-        if not closing.done() or closing.cancelled() or closing.exception() is not None:
-            log.debug("consumer_close_failed", extra={"part": self._where})
-            await _cut(consumer, closing)
+        if consumer is not None:
+            await close(consumer, where=self._where)
 
     @property
     def known(self) -> bool:
@@ -234,26 +228,3 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     def _facts(self, place: TopicPartition, expected: int | None, begin: int) -> dict[str, object]:
         where = {"part": self._where, "topic": place.topic, "partition": place.partition}
         return {**where, "expected": expected, "found": begin}
-
-
-async def _cut(consumer: Any, closing: asyncio.Future[None]) -> None:
-    """
-    End what the client leaves running where no broker answers (aiokafka 0.14.0).
-
-    Leaving could take it a minute, or it ends with a cancellation of its own. Its heartbeats would go on for ever, and
-    keep a member in the group that reads nothing.
-    """
-    client = consumer._client  # noqa: SLF001  nothing public ends any of it
-    for connection in list(client._conns.values()):  # noqa: SLF001  a request in flight would wait for its limit
-        connection.close()
-    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
-    running = [closing, client._sync_task]  # noqa: SLF001
-    if coordinator is not None:
-        running += [
-            coordinator._coordination_task,  # noqa: SLF001
-            coordinator._heartbeat_task,  # noqa: SLF001
-            coordinator._commit_refresh_task,  # noqa: SLF001
-        ]
-    if fetcher is not None:
-        running += [fetcher._fetch_task, *fetcher._pending_tasks]  # noqa: SLF001
-    await end(*(task for task in running if isinstance(task, asyncio.Task)))

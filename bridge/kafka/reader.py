@@ -14,7 +14,7 @@ from aiokafka.admin import RecordsToDelete
 
 from bridge.errors import ConfigError, Disconnected
 from bridge.kafka import batches
-from bridge.kafka.connection import CALL_LIMIT, CLOSE_LIMIT, client_options, limited, start
+from bridge.kafka.connection import CALL_LIMIT, client_options, close, limited, start
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.topics import administrator
 
@@ -61,15 +61,11 @@ async def _consumer(connection: KafkaConnection, where: str) -> AsyncIterator[An
     batches.install()
     options = client_options(connection, where=where, client_id=f"event-bridge {where} (reader)")
     consumer = AIOKafkaConsumer(**options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
+    await start(consumer, where=where)
     try:
-        await start(consumer, where=where)
         yield consumer
     finally:
-        try:
-            async with limited("closing", CLOSE_LIMIT, where=where):
-                await consumer.stop()
-        except Exception:  # noqa: BLE001  it is of no further use
-            log.debug("reader_close_failed")
+        await close(consumer, where=where)
 
 
 async def _bounds(consumer: Any, topic: str, where: str) -> dict[TopicPartition, tuple[int, int]]:

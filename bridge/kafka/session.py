@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from bridge import tasks
 from bridge.errors import BridgeError, Disconnected, EndOfSource
 from bridge.kafka.commits import Commits
-from bridge.kafka.connection import CLOSE_LIMIT
+from bridge.kafka.ending import CLOSE_LIMIT
 from bridge.kafka.membership import Membership, Start
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Pace, Topics

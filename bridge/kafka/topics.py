@@ -20,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.metadata import MetadataRequest
 
 from bridge.errors import ConfigError, Disconnected
-from bridge.kafka.connection import CLOSE_LIMIT, client_options, limited, start
+from bridge.kafka.connection import client_options, close, limited, start
 from bridge.kafka.options import KafkaConnection, TopologyMode
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,7 @@ async def administrator(connection: KafkaConnection, *, where: str) -> AsyncIter
     try:
         yield admin
     finally:
-        try:
-            async with limited("closing", CLOSE_LIMIT, where=where):
-                await admin.close()
-        except Exception:  # noqa: BLE001  it is of no further use
-            log.debug("admin_close_failed")
+        await close(admin, where=where)
 
 
 async def ensure(connection: KafkaConnection, topics: Sequence[Topic], mode: TopologyMode, *, where: str) -> None:
