@@ -90,7 +90,7 @@ class KafkaDelayLine:
         where = f"routes.{route}.delay"
         try:
             from bridge.kafka.producer import Producer
-            from bridge.kafka.ripening import Ripening, levels_session
+            from bridge.kafka.ripening import Ripening, group_on, levels_session
             from bridge.kafka.sweeping import Sweep
             from bridge.kafka.topics import ensure, establish
         except ImportError:
@@ -104,7 +104,7 @@ class KafkaDelayLine:
             below = levels_session(
                 connection,
                 levels,
-                instance=settings.group_instance_id,
+                group,
                 window=window,
                 prepare=lambda: ensure(connection, topics, settings.topology, where=where),
                 seen=seen,
@@ -112,6 +112,7 @@ class KafkaDelayLine:
             )
             return Ripening(below, self._put, window=window, where=where)
 
+        group = group_on(levels, settings.group_instance_id)
         seen: dict[Any, int] = {}
         self._levels = levels
         self._producer = Producer(connection, where=where, prepare=prepare, linger=LINGER)

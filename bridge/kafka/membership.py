@@ -18,6 +18,7 @@ from bridge.kafka import batches
 from bridge.kafka.connection import client_options, close, limited, start
 from bridge.kafka.identity import topic_ids
 from bridge.kafka.metadata import never_create
+from bridge.kafka.namesake import stand_back
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Fetch, Topics
 
@@ -95,6 +96,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         try:
             await start(self.consumer, where=self._where)
+            stand_back(self.consumer._coordinator, self._topics)  # noqa: SLF001  the client has no option for that
             self._cluster = await self._cluster_id()
             await self._subscribe()
             await self._join()

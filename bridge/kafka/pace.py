@@ -17,6 +17,7 @@ class Topics:
     pattern: str | None = None
     group_instance_id: str | None = None
     begin: str = "earliest"  # where there is no committed offset; or "latest"
+    member_ids: list[str] = field(default_factory=list, compare=False)  # ours, the last one: sessions tell the next
 
 
 @dataclass(slots=True, frozen=True)

@@ -79,24 +79,29 @@ def ripeness(levels: Levels, window: float) -> Callable[[Any], float]:
     return ripe
 
 
+def group_on(levels: Levels, instance: str | None) -> Topics:
+    """What all sessions of a process upon the levels consume. `instance` is its lasting name in the group."""
+    return Topics(group_id=levels.group, names=tuple(levels.topics()), group_instance_id=instance)
+
+
 def levels_session(
     connection: KafkaConnection,
     levels: Levels,
+    group: Topics,
     *,
-    instance: str | None,
     window: float,
     prepare: Callable[[], Awaitable[None]],
     seen: dict[Any, int],
     where: str,
 ) -> Session:
     """
-    A session upon the levels, not open. `instance` is its lasting name in the group; `seen` is for its successors.
+    A session upon the levels, not open; `group` and `seen` are for its successors too.
 
     `prepare` creates and verifies the topics. It comes before anybody asks for them, or a broker makes them itself.
     """
     return Session(
         connection,
-        Topics(group_id=levels.group, names=tuple(levels.topics()), group_instance_id=instance),
+        group,
         read=Copy.of,
         where=where,
         pace=PACE,

@@ -15,6 +15,7 @@ from devtools.kafka_lab import Lab
 from devtools.kafka_node import KafkaNode
 from devtools.wire import Wire
 from tests.integration.kafka.members import (
+    bodies_of,
     consume,
     member,
     numbered,
@@ -174,6 +175,35 @@ async def test_a_named_member_that_is_back_soon_gets_its_partitions_again_withou
                 assert len(list(session_of(comes)._shelf)) == 1
                 rebalances.append(session_of(stays)._member.rebalances)
         assert len(set(rebalances)) == 1
+
+
+async def test_of_two_instances_with_one_name_the_first_stands_back_until_the_second_has_gone(
+    lab: Lab, newest_kafka: KafkaNode, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await lab.create_topic(unique)
+    async with member(newest_kafka.bootstrap, [unique], group_instance_id="pod-0") as first:
+        seen = Counter[bytes]()
+        consuming = asyncio.create_task(consume(first, seen))
+        async with member(newest_kafka.bootstrap, [unique], group_instance_id="pod-0") as second:
+            await until(lambda: reasons(caplog, "session_lost"))
+            before = session_of(second)._member.rebalances
+            await until(lambda: len(reasons(caplog, "session_not_rebuilt")) >= 2)
+            assert not first.connected
+            [lost] = reasons(caplog, "session_lost")
+            for reason in (lost, *reasons(caplog, "session_not_rebuilt")):
+                assert f"another instance has the group_instance_id pod-0 in group {unique}" in reason
+                assert "give each instance one of its own" in reason
+            await lab.produce(unique, [b"for the second"])
+            assert bodies_of(await take(second, 1)) == [b"for the second"]
+            assert (second.rebuilds, session_of(second)._member.rebalances) == (0, before)
+        await lab.produce(unique, [b"for the first"])
+        await until(lambda: seen[b"for the first"])
+        first.stop()
+        await consuming
+
+
+def reasons(caplog: pytest.LogCaptureFixture, event: str) -> list[str]:
+    return [record.__dict__["reason"] for record in caplog.records if record.getMessage() == event]
 
 
 async def _all_done(lab: Lab, topic: str) -> bool:
