@@ -251,22 +251,26 @@ async def test_what_is_returned_too_often_ends_in_the_dead_letters(amqp_url: str
 
 async def test_a_frozen_broker_holds_nobody_up(amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls end at their limit, and closing does although much is written that nobody reads."""
-    monkeypatch.setattr(publisher, "CONFIRM_LIMIT", 1.0)
-    monkeypatch.setattr(connection, "CALL_LIMIT", 1.0)
-    monkeypatch.setattr(connection, "CLOSE_LIMIT", 0.5)
     async with proxy(amqp_url) as wire:
         line = delay_line(wire.url)
         await line.open()
-        wire.freeze()
-        before = time.monotonic()
-        with pytest.raises(Unavailable):
-            await line.hold([held(1, size=8 << 20)])
-        await line.close()
-        assert time.monotonic() - before < 15
+        with monkeypatch.context() as hasty:
+            hasty.setattr(publisher, "CONFIRM_LIMIT", 1.0)
+            hasty.setattr(connection, "CALL_LIMIT", 1.0)
+            hasty.setattr(connection, "CLOSE_LIMIT", 0.5)
+            wire.freeze()
+            before = time.monotonic()
+            with pytest.raises(Unavailable):
+                await line.hold([held(1, size=8 << 20)])
+            await line.close()
+            assert time.monotonic() - before < 15
         wire.thaw()
         await line.open()
         await line.hold([held(2)])
-        assert 2 in numbers(await take(line.due, 1))
+        came: set[int] = set()
+        while 2 not in came:  # the first was never confirmed, and may have arrived all the same
+            came |= set(numbers(await take(line.due, 1)))
+        assert came <= {1, 2}
         await line.close()
 
 
