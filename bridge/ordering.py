@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bridge.core.lanes import Lanes, StuckRule
@@ -17,8 +17,7 @@ from bridge.core.ledger import Ledger
 from bridge.core.ordered import OrderedLedger
 from bridge.core.slots import Ending, Park, Result, Rules, Slot
 from bridge.core.tally import Tally
-from bridge.model import Delivery, Envelope, Stage
-from bridge.ports import Source
+from bridge.model import Delivery, Envelope
 
 log = logging.getLogger(__name__)
 
@@ -43,21 +42,16 @@ class Ordering:
     def ledger(self, rules: Rules, slots: Sequence[Slot] = ()) -> OrderedLedger:
         return OrderedLedger(rules, slots, self._lanes, self._rule)
 
-    def line_up(
-        self, ledger: Ledger, now: int, native: Callable[[Envelope, int], bool], sources: Mapping[Stage, Source]
-    ) -> None:
+    def line_up(self, ledger: Ledger, now: int, native: Callable[[Envelope, int], bool]) -> None:
         """
         Leave only those in the ledger whose turn it is, and those that are in no order.
 
-        One that the broker has taken back meanwhile is let go of: it comes again, and stands in line again. One that
-        waits for a time of its own (`native`: unless the target does that) is in no order until then.
+        One that waits for a time of its own (`native`: unless the target does that) is in no order until then.
         """
         for slot in ledger.undecided:
-            if slot in self._lanes:
-                if not sources[slot.stage].owns(slot.carrier.delivery):
-                    ledger.end(slot, Ending(Result.RETURNED))
-            elif (
-                not _waits(slot, now, native)
+            if (
+                slot not in self._lanes
+                and not _waits(slot, now, native)
                 and (key := self._key(slot)) is not None
                 and not self._lanes.enter(key, slot)
             ):

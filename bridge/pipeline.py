@@ -143,7 +143,9 @@ class Pipeline:
 
     def _take_up(self, slots: list[Slot]) -> None:
         """Start a batch of slots that were parked until now, or stood in line until now."""
-        self._start(self._ledger(slots))
+        ledger = self._ledger(slots)
+        ledger.let_go(self._settling.owns)
+        self._start(ledger)
 
     def _closed(self, endings: Endings) -> None:
         if self._ordering is not None:
@@ -156,7 +158,7 @@ class Pipeline:
 
     def _start(self, ledger: Ledger) -> None:
         if self._ordering is not None:
-            self._ordering.line_up(ledger, self._clock(), self._native, self._sources)
+            self._ordering.line_up(ledger, self._clock(), self._native)
             if not ledger.open:
                 return
         owner = f"{self._owner}-{next(self._numbers)}"

@@ -44,19 +44,23 @@ class Sending:
         Send everything that is undecided in the ledger.
 
         What the target is closed to for `max_hold` goes to the delay line with its attempt unused. At shutdown, what
-        waits at a closed gate stays undecided.
+        waits at a closed gate stays undecided. What the broker has taken back meanwhile is let go.
         """
         deadline = asyncio.get_running_loop().time() + self._max_hold
-        while waiting := ledger.undecided:
+        while ledger.undecided:
             admission = await self._gate.admit(deadline)
             if admission is Admission.STOPPED:
                 return
+            if admission is not Admission.ONE:  # a probe that nobody made would keep the gate shut for long
+                ledger.let_go(self._settling.owns)
+                await self._settling.carry_out(ledger, owner)
+            waiting = ledger.undecided
             if admission is Admission.LATE:
                 now, wait = self._clock(), int(self._max_hold * 1000)
                 for slot in waiting:
                     ledger.defer(slot, now, wait, f"target: {self._gate.reason}")
                 await self._settling.carry_out(ledger, owner)
-            else:
+            elif waiting:
                 await self._attempt(ledger, owner, waiting if admission is Admission.ALL else waiting[:1])
 
     async def _attempt(self, ledger: Ledger, owner: str, slots: Sequence[Slot]) -> None:

@@ -44,6 +44,10 @@ class Settling:
     max_hold: float
     closed: Callable[[Endings], None] | None = None
 
+    def owns(self, slot: Slot) -> bool:
+        """Whether the broker still counts on us for it: settling it would be heard."""
+        return self.sources[slot.stage].owns(slot.carrier.delivery)
+
     async def carry_out(self, ledger: Ledger, owner: str) -> None:
         """
         Make everything real that the ledger has decided so far.

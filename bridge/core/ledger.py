@@ -65,6 +65,12 @@ class Ledger:
         endings, self._endings = self._endings, []
         return endings
 
+    def let_go(self, owns: Callable[[Slot], bool]) -> None:
+        """Return what the broker has taken back meanwhile, with all copies of it: it comes again, here or elsewhere."""
+        for slot in self.undecided:
+            if not any(map(owns, (slot, *slot.twins))):
+                self.end(slot, Ending(Result.RETURNED, mark=self._release(slot)))
+
     def reopen(self, slot: Slot) -> None:
         """Undo a decision whose act proved impossible: the slot needs another ending."""
         self._undecided.add(slot)

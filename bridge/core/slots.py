@@ -67,7 +67,7 @@ class Result(Enum):
     FILTERED = "filtered"
     POISON = "poison"
     DEAD = "dead"
-    RETURNED = "returned"  # given back to the broker at shutdown, or taken back by it while the event waited in line
+    RETURNED = "returned"  # given back to the broker at shutdown, or taken back by it while the event waited
     PARKED = "parked"  # not an end: it comes back within seconds
 
 

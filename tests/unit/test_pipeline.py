@@ -33,6 +33,7 @@ from bridge.model import (
 )
 from bridge.ports import Groups
 from bridge.route import Limits
+from bridge.sources.memory import MemorySource
 from bridge.stores.memory import MemoryStore
 from bridge.targets.memory import MemoryTarget
 from tests.fakes.route import MemoryRoute
@@ -321,6 +322,44 @@ async def test_a_lost_session_costs_nothing_but_a_duplicate_delivery() -> None:
         await route.until_quiet()
 
     assert sorted(route.accepted()) == sorted(f"e{number}" for number in range(50))
+
+
+class Moving(MemorySource):
+    """Its unsettled deliveries may go to another instance, as in a rebalance."""
+
+    def move(self) -> None:
+        self._unsettled.clear()
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+async def test_what_went_to_another_instance_while_it_was_parked_is_not_sent(copies: int) -> None:
+    route = MemoryRoute(source=(source := Moving()))
+    async with route.running():
+        for _ in range(copies):
+            route.publish("e1", ts=now() + 2_500)
+        await route.until(lambda: route.tally.parked)
+        source.move()
+        await route.until(lambda: route.tally.events[Result.RETURNED] == copies)
+
+    assert route.accepted() == []
+    assert source.settled == []
+
+
+async def test_what_went_to_another_instance_while_the_target_paused_is_not_sent_and_its_claim_is_free() -> None:
+    route = MemoryRoute(source=(source := Moving()), hold_window=0, limits=Limits(drain=5.0, lease=60.0))
+    route.target.answer(Retryable("HTTP 429", after=5, pause=True))
+    async with route.running():
+        route.publish("pauses")
+        await route.until(lambda: len(source.settled) == 1)
+        source.resume()
+        route.publish("moves")
+        await route.until(lambda: route.tally.in_flight[Stage.INTAKE] == 1)
+        source.move()
+        await route.until(lambda: route.tally.events[Result.RETURNED] == 1)
+        route.publish("moves")  # as the other instance has it, of the same store
+        await route.until_quiet()
+
+    assert sorted(route.accepted()) == ["moves", "pauses"]
 
 
 class Hanging(MemoryTarget):
