@@ -12,6 +12,7 @@ groups carry the name `unique`. Tests for which one version must do use `newest_
 
 from __future__ import annotations
 
+import gc
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -188,6 +189,14 @@ def _put_right(kafka: KafkaNode) -> None:
         kafka.start()
 
 
+@pytest.fixture(autouse=True)
+def _own_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a connection to a Kafka that is never closed strike the test that made it, not one that comes later."""
+    yield
+    if KAFKA & set(request.fixturenames):
+        gc.collect()  # warnings become errors when the teardown ends, which this is the last part of
+
+
 @pytest.fixture
 def unique() -> str:
     """A name that no other test has, for queues, namespaces and ids."""
@@ -210,5 +219,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install what the chosen tests need before the first begins, outside of its time limit."""
+    gc.collect()
+    gc.freeze()  # thousands of tests and modules, which `_own_leaks` need not look through each time
     needs = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     machine.prepare(rabbitmq="broker_version" in needs, kafka=bool(needs & KAFKA), chromium="chromium" in needs)

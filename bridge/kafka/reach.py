@@ -15,11 +15,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import errors
-from aiokafka.conn import create_conn
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from bridge.errors import BridgeError, ConfigError, Disconnected
+from bridge.kafka.ending import Connections
 from bridge.kafka.failures import of_certificate, translated
 from bridge.kafka.tokens import Tokens
 
@@ -107,12 +107,13 @@ class _Broker:
             "sasl_plain_password": client._sasl_plain_password,  # noqa: SLF001
             "sasl_oauth_token_provider": client._sasl_oauth_token_provider,  # noqa: SLF001
         }
-        async with asyncio.timeout(EACH + patience(client)):
-            connection = await create_conn(host, port, **{**options, **other})
-            try:
-                yield connection
-            finally:
-                connection.close()
+        connections = Connections()
+        try:
+            async with asyncio.timeout(EACH + patience(client)):
+                yield await connections.make(host, port, **{**options, **other})
+        finally:
+            connections.cut()
+            await connections.gone()
 
     async def _named(self, error: Exception) -> BridgeError:
         """A sentence with the cure for what happened at this address."""

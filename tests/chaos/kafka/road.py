@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from bridge.core.offsets import unpack
 from bridge.devserver.app import DevServer
 from bridge.devserver.settings import DevServerSettings
-from devtools.kafka_lab import Committed, Lab
+from devtools.kafka_lab import Committed, Lab, opened
 from devtools.scratch import free_port
 from tests.chaos.process import Bridge
 from tests.chaos.road import AnyRoad, settings_of
@@ -51,7 +51,8 @@ class KafkaRoad(AnyRoad):
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
         """One that outlives what happens to the broker meanwhile, if there is one at the beginning and the end."""
-        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True) as producer:
+        made = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True)
+        async with opened(made) as producer:
             yield producer
 
     async def send(

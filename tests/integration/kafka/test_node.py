@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from devtools import scratch
 from devtools.kafka import NEWEST, KafkaNode, private_node
-from devtools.kafka_lab import Committed, Lab, sweep
+from devtools.kafka_lab import Committed, Lab, opened, sweep
 from devtools.processes import wait_until
 
 OWNER = f"""
@@ -69,7 +69,7 @@ async def test_what_a_group_has_committed_can_be_seen(bootstrap: str, unique: st
         consumer = AIOKafkaConsumer(
             unique, bootstrap_servers=bootstrap, group_id=unique, enable_auto_commit=False, auto_offset_reset="earliest"
         )
-        async with consumer:
+        async with opened(consumer):
             record = await asyncio.wait_for(consumer.getone(), 20)
             assert record.offset == 0
             (partition,) = consumer.assignment()
@@ -102,13 +102,15 @@ async def test_a_node_whose_group_has_a_member_is_emptied_by_closing_it_alone(fr
     node = fresh_newest_kafka
     async with Lab(node.bootstrap) as lab:
         await lab.create_topic("t")
-        async with AIOKafkaConsumer("t", bootstrap_servers=node.bootstrap, group_id="g"):
+        consumer = AIOKafkaConsumer("t", bootstrap_servers=node.bootstrap, group_id="g", enable_auto_commit=False)
+        async with opened(consumer):
 
             async def joined() -> bool:
                 return await lab.members("g") == 1
 
             await lab.until(joined, "the consumer is a member")
             assert not await asyncio.to_thread(sweep, node.bootstrap)
+            assert await lab.topics() == ["t"]
     await asyncio.to_thread(node.close)
     await asyncio.to_thread(node.start)
     async with Lab(node.bootstrap) as lab:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ from bridge.kafka.preflight import (
 from bridge.kafka.rights import Right
 from bridge.kafka.topics import Topic, administrator
 from devtools.kafka import KafkaNode
-from devtools.kafka_lab import Lab
+from devtools.kafka_lab import Lab, opened
 from devtools.kafka_rights import Kind, May, Pattern, grant, revoke_all
 from devtools.kafka_security import USERS
 
@@ -117,15 +117,14 @@ async def test_a_group_of_several_is_warned_of_where_each_has_a_store_of_its_own
     admin: Any, lab: Lab, bootstrap: str, unique: str
 ) -> None:
     await lab.create_topic(unique, 2)
-    members = [AIOKafkaConsumer(unique, bootstrap_servers=bootstrap, group_id=unique) for _ in range(2)]
-    for count, member in enumerate(members, 1):
-        await member.start()
-        found = await of_group(admin, unique, local_store=True, where=WHERE)
-        assert found[0].text == f"the group {unique} has {count} member{'s' * (count > 1)} now"
-        assert len(texts(found, "warning")) == (count > 1)
-        assert not texts(await of_group(admin, unique, local_store=False, where=WHERE), "warning")
-    for member in members:
-        await member.stop()
+    async with AsyncExitStack() as members:
+        for count in (1, 2):
+            member = AIOKafkaConsumer(unique, bootstrap_servers=bootstrap, group_id=unique)
+            await members.enter_async_context(opened(member))
+            found = await of_group(admin, unique, local_store=True, where=WHERE)
+            assert found[0].text == f"the group {unique} has {count} member{'s' * (count > 1)} now"
+            assert len(texts(found, "warning")) == (count > 1)
+            assert not texts(await of_group(admin, unique, local_store=False, where=WHERE), "warning")
 
 
 async def test_our_own_topics_will_be_made_where_that_is_wanted_and_are_not_yet(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from devtools.kafka_lab import Lab
+from devtools.kafka_lab import Lab, opened
 from tests.integration.kafka.members import (
     batch_of,
     bodies_of,
@@ -95,7 +96,7 @@ async def test_records_of_before_a_rebalance_never_reach_the_books_of_after_it(
 ) -> None:
     """A gap makes a question to the broker; when the partition is assigned anew meanwhile, what was read is stale."""
     await lab.create_topic(unique)
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=unique) as producer:
+    async with producer_of(bootstrap, unique) as producer:
         for body in numbered(2):
             async with producer.transaction():
                 await producer.send(unique, body)
@@ -130,8 +131,8 @@ async def test_records_of_before_a_rebalance_never_reach_the_books_of_after_it(
         await until(lambda: _left_offsets(lab, unique, first.position))
 
 
-def producer_of(bootstrap: str, name: str) -> AIOKafkaProducer:
-    return AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=name)
+def producer_of(bootstrap: str, name: str) -> AbstractAsyncContextManager[AIOKafkaProducer]:
+    return opened(AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=name))
 
 
 async def test_a_truncation_is_said_aloud_even_right_after_a_harmless_gap(

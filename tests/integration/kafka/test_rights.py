@@ -29,8 +29,6 @@ BOB = "User:bob"
 TLS = Path(__file__).parents[2] / "fakes" / "tls"
 LIMIT = 60.0
 
-pytestmark = pytest.mark.usefixtures("farewells")
-
 
 @dataclass(frozen=True)
 class Right:

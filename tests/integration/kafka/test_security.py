@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from bridge.errors import ConfigError, Disconnected
 from bridge.kafka import connection, reach
-from bridge.kafka.connection import client_options, start
+from bridge.kafka.connection import client_options, close, start
 from bridge.kafka.options import KafkaConnection
 from devtools.kafka import KafkaNode
 from devtools.kafka_security import MECHANISMS, USERS
@@ -27,8 +27,6 @@ OURS = {**TRUSTED, "cert_file": str(CERTIFICATES / "client.pem")}
 CLIENTS = [AIOKafkaConsumer, AIOKafkaProducer, AIOKafkaAdminClient]
 PASSWORDS = [mechanism for mechanism in MECHANISMS if mechanism != "OAUTHBEARER"]
 WHERE = "routes.x.source"
-
-pytestmark = pytest.mark.usefixtures("farewells")
 
 
 def alice(mechanism: str, password: str = USERS["alice"]) -> dict[str, Any]:
@@ -43,7 +41,7 @@ async def client(servers: str, kind: type[Any] = AIOKafkaAdminClient, **settings
     try:
         yield made
     finally:
-        await (made.close() if kind is AIOKafkaAdminClient else made.stop())
+        await close(made, where=WHERE)
 
 
 async def refusal(servers: str, kind: type[Any] = AIOKafkaAdminClient, **settings: Any) -> ConfigError:

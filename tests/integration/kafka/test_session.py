@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from bridge.errors import ConfigError
 from bridge.kafka.session import Session
 from bridge.model import Verdict
-from devtools.kafka_lab import Lab
+from devtools.kafka_lab import Lab, opened
 from tests.integration.kafka.members import (
     bodies_of,
     member,
@@ -130,7 +130,7 @@ async def test_a_record_larger_than_a_fetch_is_delivered(lab: Lab, bootstrap: st
 
 async def test_records_of_an_aborted_transaction_are_not_delivered(lab: Lab, bootstrap: str, unique: str) -> None:
     await lab.create_topic(unique)
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=unique) as producer:
+    async with opened(AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=unique)) as producer:
         for body, commit in ((b"aborted", False), (b"kept", True)):
             await producer.begin_transaction()
             await producer.send_and_wait(unique, body)

@@ -25,7 +25,6 @@ CAROL = "User:carol"
 LIFE = 4  # seconds
 LIMIT = 60.0
 
-pytestmark = pytest.mark.usefixtures("farewells")
 
 PRINT_TOKEN = f"""
 import sys
