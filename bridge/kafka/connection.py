@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, Final
 
-from bridge.errors import BridgeError, ConfigError, Disconnected
+from bridge.errors import ConfigError, Disconnected
 from bridge.kafka.ending import close, noted
 from bridge.kafka.failures import translated
 from bridge.kafka.files import text_of
@@ -23,6 +23,7 @@ from bridge.kafka.options import KafkaConnection, Sasl, Tls
 from bridge.kafka.quiet import quiet
 from bridge.kafka.reach import patience, why
 from bridge.kafka.tokens import Tokens, hear_refusals
+from bridge.tasks import bounded
 
 __all__ = ["CALL_LIMIT", "client_options", "close", "limited", "quiet", "start", "translated"]
 
@@ -31,10 +32,9 @@ EACH_LIMIT: Final = 3.0  # seconds one broker of several may take to let us in
 IDLE_MS: Final = 180_000  # a connection unused for so long is closed by us: load balancers forget theirs after 240 s
 
 
-@asynccontextmanager
-async def limited(
+def limited(
     what: str, seconds: float | None = None, *, where: str = "source", needs: str = ""
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """
     Bound one call to the cluster, by default to `CALL_LIMIT`, and turn whatever the client raises into our errors.
 
@@ -42,30 +42,8 @@ async def limited(
     Raises Disconnected when the session is of no further use, ConfigError when a person must change something.
     """
     limit = CALL_LIMIT if seconds is None else seconds
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        async with asyncio.timeout(limit):
-            yield
-    except BaseException as error:
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError from error  # we are to end, whatever became of the call
-        if isinstance(error, BridgeError):
-            raise
-        raise _named(error, what, limit, where, needs) from error
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError  # the client caught our cancellation, and went on
-
-
-def _named(error: BaseException, what: str, limit: float, where: str, needs: str) -> BaseException:
-    match error:
-        case asyncio.CancelledError():
-            return Disconnected(f"{what}: the client gave up")
-        case TimeoutError():
-            return Disconnected(f"{what}: no answer within {limit:g} s")
-        case Exception():
-            return translated(error, what, where, needs=needs)
-    return error
+    told = partial(translated, what=what, where=where, needs=needs)
+    return bounded(what, limit, told, gave_up="the client gave up")
 
 
 async def start(client: Any, *, where: str, seconds: float | None = None) -> None:

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import aio_pika
@@ -22,8 +23,9 @@ from pydantic import SecretStr
 from yarl import URL
 
 from bridge import __version__
-from bridge.errors import BridgeError, ConfigError, Disconnected
+from bridge.errors import ConfigError, Disconnected
 from bridge.rabbitmq import decoders, encoders
+from bridge.tasks import bounded
 
 log = logging.getLogger(__name__)
 
@@ -32,43 +34,15 @@ CLOSE_LIMIT: Final = 3.0  # seconds to say goodbye; after that the socket is cut
 QUIET: Final = ("aio_pika", "aiormq", "pamqp")  # their DEBUG shows payloads and secrets
 
 
-@asynccontextmanager
-async def limited(what: str, seconds: float | None = None, *, where: str = "source") -> AsyncIterator[None]:
+def limited(what: str, seconds: float | None = None, *, where: str = "source") -> AbstractAsyncContextManager[None]:
     """
     Bound one call to the broker, by default to `CALL_LIMIT`, and turn whatever the client raises into our errors.
 
     Raises Disconnected when the session is of no further use, ConfigError when a person must change something.
     """
     limit = CALL_LIMIT if seconds is None else seconds
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        async with asyncio.timeout(limit):
-            yield
-    except BaseException as error:
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError from error  # we are to end, whatever became of the call
-        named = _named(error, what, limit, where)
-        if named is error:
-            raise
-        raise named from error
-    if task is not None and task.cancelling() > before:
-        # The client caught our cancellation in a task of its own, and went on (aiormq 7.2.4).
-        raise asyncio.CancelledError
-
-
-def _named(error: BaseException, what: str, limit: float, where: str) -> BaseException:
-    match error:
-        case BridgeError():
-            return error
-        case asyncio.CancelledError():
-            # The client cancels its callers when their connection dies (aiormq 7.2.4).
-            return Disconnected(f"{what}: the connection was lost")
-        case TimeoutError():
-            return Disconnected(f"{what}: no answer within {limit:g} s")
-        case Exception():
-            return translated(error, what, where)
-    return error
+    # The client (aiormq 7.2.4) cancels its callers when their connection dies, and catches cancellations of ours.
+    return bounded(what, limit, partial(translated, what=what, where=where), gave_up="the connection was lost")
 
 
 _CURES: Final[dict[type[Exception], tuple[str, str]]] = {
