@@ -86,6 +86,13 @@ class Bridge:
     async def live(self) -> bool:
         return (await self._get("/livez"))[0] == 200
 
+    async def state(self) -> str:
+        """What it says of itself, for whoever looks into a failure."""
+        if not self.running:
+            return "is down"
+        status, text = await self._get("/readyz")
+        return f"says {status}: {text}" if status else "runs, and does not answer"
+
     async def metrics(self) -> Samples:
         """All samples as `name{label=value,...}`, labels sorted, without the route `default`; none if it is down."""
         _, text = await self._get("/metrics")

@@ -93,7 +93,8 @@ class AnyRoad(ABC):
             missing = sorted(wanted - self.arrived().keys())
             raise AssertionError(
                 f"{len(missing)} of {len(wanted)} never arrived, such as {missing[:5]}; "
-                f"at the broker: {await self.depths()}\n{self.bridge.log()[-6000:]}"
+                f"at the broker: {await self.depths()}; the bridge {await self.bridge.state()}\n"
+                f"{self.bridge.log()[-6000:]}"
             ) from None
 
     async def until_quiet(self, *routes: str, seconds: float = PATIENCE) -> Samples:
@@ -111,7 +112,10 @@ class AnyRoad(ABC):
                         if samples:
                             law(samples, route)
         except TimeoutError:
-            raise AssertionError(f"still busy: {await self.depths()}, {samples}\n{self.bridge.log()[-6000:]}") from None
+            raise AssertionError(
+                f"still busy: {await self.depths()}, {samples}; the bridge {await self.bridge.state()}\n"
+                f"{self.bridge.log()[-6000:]}"
+            ) from None
         return samples
 
     async def _busy(self, samples: Samples, routes: Iterable[str]) -> bool:
