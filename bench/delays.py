@@ -27,6 +27,7 @@ from bench.figures import quantile
 from bench.measuring import PATIENCE, SinkProcess, program, running_sink
 from bench.places import Place
 from bench.road import VERSIONS, private_place
+from devtools.kafka_lab import opened
 from devtools.processes import wait_until
 from devtools.scratch import folder, free_port
 
@@ -61,7 +62,8 @@ Publish = Callable[[bytes], Awaitable[object]]
 async def publisher(place: Place) -> AsyncIterator[Publish]:
     """Publish one event after another; each is safe when the call returns."""
     if place.broker == "kafka":
-        async with AIOKafkaProducer(bootstrap_servers=place.address, acks="all", enable_idempotence=True) as producer:
+        client = AIOKafkaProducer(bootstrap_servers=place.address, acks="all", enable_idempotence=True)
+        async with opened(client) as producer:
             yield lambda body: producer.send_and_wait(place.name, body)
     else:
         async with events.channel_of(place.address) as channel:

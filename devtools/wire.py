@@ -51,8 +51,9 @@ class Wire:
 
     async def close(self) -> None:
         """Cut all connections and refuse new ones, as where no program listens."""
-        if self._server is not None:
-            self._server.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -76,6 +77,10 @@ class Wire:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self._writers.add(writer)
+        if self._server is None:  # closed since it was accepted
+            _reset(writer)
+            return
+        self._note(asyncio.current_task())
         try:
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._there)
         except OSError:
@@ -83,9 +88,13 @@ class Wire:
             return
         self._writers.add(there_writer)
         for source, sink in ((reader, there_writer), (there_reader, writer)):
-            task = asyncio.create_task(self._pass(source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._note(asyncio.create_task(self._pass(source, sink)))
+
+    def _note(self, task: asyncio.Task[None] | None) -> None:
+        """End this task with the wire."""
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
@@ -95,8 +104,7 @@ class Wire:
                     sink.write(chunk)
                     await sink.drain()
         finally:
-            sink.close()
-            self._writers.discard(sink)
+            sink.close()  # once its peer has taken all; until then it can still be cut
 
     async def __aenter__(self) -> Self:
         await self.open()

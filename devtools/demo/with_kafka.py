@@ -18,7 +18,7 @@ from devtools.demo.road import ROUTES, DeadLetter, dead_letter_of, private_broke
 from devtools.demo.screen import Screen
 from devtools.demo.story import Parcel
 from devtools.kafka import VERSIONS, KafkaNode, private_node
-from devtools.kafka_lab import Lab
+from devtools.kafka_lab import Lab, opened
 
 PARTITIONS = 3  # of each topic
 ID = "x-deduplication-header"
@@ -74,8 +74,8 @@ async def kafka_road(screen: Screen, api_url: str) -> AsyncIterator[KafkaRoad]:
         dead = [f"bridge.{route}.dead.v1" for route in ROUTES]
         async with (
             running_bridge(screen, api_url, source, "topics") as bridge,
-            AIOKafkaProducer(bootstrap_servers=node.bootstrap, acks="all") as producer,
-            AIOKafkaConsumer(*dead, bootstrap_servers=node.bootstrap, auto_offset_reset="earliest") as consumer,
+            opened(AIOKafkaProducer(bootstrap_servers=node.bootstrap, acks="all")) as producer,
+            opened(AIOKafkaConsumer(*dead, bootstrap_servers=node.bootstrap, auto_offset_reset="earliest")) as consumer,
         ):
             road = KafkaRoad(node, bridge, producer)
             watching = asyncio.create_task(road.watch(consumer))
