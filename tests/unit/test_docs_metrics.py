@@ -12,8 +12,7 @@ from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
 from bridge.core.breaker import State
 from bridge.core.slots import Result
 from bridge.core.tally import Tally
-from bridge.model import Backlog, Burial, Delivery, Stage, Verdict
-from bridge.rabbitmq import wire
+from bridge.model import Backlog, Stage, Verdict
 from bridge.stores.stats import StoreStats
 from bridge.telemetry.metrics import KINDS, OUTCOMES, PAUSES, BridgeCollector, Watched
 from tests.unit.markdown import ROOT, paper, ticked
@@ -97,14 +96,6 @@ def test_an_alert_says_how_bad_it_is_and_what_it_means(rule: dict[str, Any]) -> 
     assert set(rule) <= RULE_FIELDS
     assert rule["labels"]["severity"] in {"warning", "critical"}
     assert len(rule["annotations"]["summary"]) > 20
-
-
-def test_dead_letters_carry_the_headers_that_are_told() -> None:
-    told = {name for row in OPERATIONS.table("header, behind `x-bridge-dlq-`") for name in ticked(row[0])}
-    delivery = Delivery(body=b"{}", message_id="m", routing_key="orders")
-    burial = Burial(delivery, b"{}", "why", "poison", event_id="e", name="n", first_seen=1, route="default")
-    _, properties = wire.buried(burial, now=2)
-    assert told == {name.removeprefix(wire.DLQ) for name in properties.headers or {}}
 
 
 def test_log_lines_that_are_told_are_written() -> None:
