@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final
@@ -98,7 +99,8 @@ async def _within(connections: Connections, call: Callable[..., Awaitable[Any]],
     try:
         return await call(*arguments, **how)
     finally:
-        _making.reset(before)
+        with suppress(ValueError):  # a task that was dropped with its loop ends here, in nobody's context
+            _making.reset(before)
 
 
 async def _create(*address: Any, **options: Any) -> Any:

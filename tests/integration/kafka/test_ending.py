@@ -120,7 +120,7 @@ async def test_an_opening_that_is_cancelled_anywhere_leaves_nothing(
         went_on = not await cancelled(start(client, where=WHERE), nth)
         if went_on:
             await close(client, where=WHERE)
-        assert sockets() == before
+        assert sockets() <= before
         if went_on:
             assert nth > 5
             break
