@@ -20,6 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import aiokafka.client
+import aiokafka.conn
+import aiokafka.consumer.fetcher
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -36,6 +39,17 @@ settings.load_profile("shared")
 
 KAFKA = {"kafka_version", "newest_kafka_version"}
 """One of these is among the fixtures of every test that needs a Kafka."""
+
+REPLACED = [
+    (module, name, getattr(module, name))
+    for module, name in [
+        (aiokafka.client, "MetadataRequest"),
+        (aiokafka.client, "create_conn"),
+        (aiokafka.conn, "OAuthAuthenticator"),
+        (aiokafka.consumer.fetcher, "MemoryRecords"),
+    ]
+]
+"""What the bridge puts something of its own in place of, as it is before."""
 
 CERTIFICATES = Path(__file__).parent / "fakes" / "tls"
 
@@ -190,11 +204,21 @@ def _put_right(kafka: KafkaNode) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let a connection to a Kafka that is never closed strike the test that made it, not one that comes later."""
-    yield
-    if KAFKA & set(request.fixturenames):
-        gc.collect()  # warnings become errors when the teardown ends, which this is the last part of
+def _alone_with_the_client(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    Let no test with a Kafka depend on those before it.
+
+    It finds the client as that comes, whatever the bridge has replaced in it, and a connection that is never closed
+    strikes the test that made it, not one that comes later.
+    """
+    if not KAFKA & set(request.fixturenames):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, original in REPLACED:
+            patch.setattr(module, name, original)
+        yield
+    gc.collect()  # warnings become errors when the teardown ends, which this is the last part of
 
 
 @pytest.fixture
@@ -220,6 +244,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install what the chosen tests need before the first begins, outside of its time limit."""
     gc.collect()
-    gc.freeze()  # thousands of tests and modules, which `_own_leaks` need not look through each time
+    gc.freeze()  # thousands of tests and modules, which `_alone_with_the_client` need not look through each time
     needs = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     machine.prepare(rabbitmq="broker_version" in needs, kafka=bool(needs & KAFKA), chromium="chromium" in needs)
