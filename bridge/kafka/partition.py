@@ -31,6 +31,7 @@ class Partition:
         """
         self.next = start
         self.ours = True  # until it is revoked, lost, or begun anew
+        self.gone = False  # its log begins anew: what was handed out of it comes never again
         self.closing = False  # to be revoked: nothing more is handed out
         self.full = False
         self.seen = seen

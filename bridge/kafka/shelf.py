@@ -29,9 +29,11 @@ class Shelf:
 
     def open(self, place: TopicPartition, start: Start) -> Partition:
         """New books; what was handed out under the old ones counts no more."""
-        self.remove(place)
         if start.anew:
             self.forget(place)
+            if (old := self._parts.get(place)) is not None:
+                old.gone = True
+        self.remove(place)
         seen = self._seen.get(place, -1)
         part = self._parts[place] = Partition(start.offset, start.done, self._bounds, seen=seen, scope=start.scope)
         return part

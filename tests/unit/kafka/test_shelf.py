@@ -93,6 +93,14 @@ def test_a_log_that_began_anew_was_never_handed_out() -> None:
     assert again(shelf) == [False, False]
 
 
+def test_what_was_handed_out_of_a_log_that_began_anew_comes_never_again() -> None:
+    shelf = shelf_of(1, 1)
+    old = [books(shelf, place) for place in (FIRST, SECOND)]
+    shelf.open(FIRST, Start(0, anew=True))
+    shelf.open(SECOND, Start(0))
+    assert [(part.ours, part.gone) for part in old] == [(False, True), (False, False)]
+
+
 def test_new_books_end_the_old_ones() -> None:
     shelf = shelf_of(1)
     old = books(shelf, FIRST)
