@@ -5,6 +5,9 @@ Brokers do not look into header names, and take bytes that are no UTF-8. The cli
 C extension and without it), every time, and the partition stands still. So it does for attributes of a record above
 127, which it takes for a number of several bytes. The rest of such a batch is read here instead, as KIP-98 lays it out,
 and each such name with its strange bytes escaped.
+
+Nor do brokers look at the offsets that the records of an uncompressed batch give themselves: they count the records.
+Whoever believed them would skip what others have written. So the records are counted here too.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from aiokafka.record.util import decode_varint
 from bridge.core.pairs import Pair
 
 LENGTH_AT: Final = 8  # where a batch says how long it is, behind its first offset; the length counts from there on
+MAGIC_AT: Final = 16  # where it says how it is laid out
+LAID_OUT: Final = 2  # as KIP-98 says; what is older has neither headers nor offsets of its own, unless it is compressed
 COUNT_AT: Final = 57  # where it says how many records it holds; they follow, compressed or not
 NUMBER: Final = struct.Struct(">i")
 CODECS: Final = 0x07  # the bits of a batch's attributes that name its codec
@@ -82,17 +87,37 @@ class Batch:
 
     def __iter__(self) -> Iterator[Any]:
         """All records. Raises KafkaError, and nothing that would seem to be about the client or its connections."""
-        given = 0
         try:
-            try:
-                for given, record in enumerate(self._inner, 1):  # noqa: B007  how many there were
-                    yield record
-            except (UnicodeDecodeError, CorruptRecordException):  # the checksum was right: it came as it was written
-                yield from islice(_records(self._inner, bytes(self._raw)), given, None)
+            if self._raw[MAGIC_AT] == LAID_OUT:
+                yield from self._placed()
+            else:
+                yield from self._inner
         except KafkaError:
             raise
         except Exception as error:
             raise CorruptRecordException(f"{type(error).__name__}: {error}") from error
+
+    def _placed(self) -> Iterator[Any]:
+        """The records at the offsets that the broker gave them, whatever they say of that themselves."""
+        at, end = self._inner.base_offset, self._inner.next_offset
+        (count,) = NUMBER.unpack_from(self._raw, COUNT_AT)
+        whole = count == end - at  # else the broker has compacted it: it wrote the offsets anew, which have gaps
+        for record in self._read():
+            if record.offset != at:
+                if whole:
+                    record = _moved(record, at)  # noqa: PLW2901  it stands for the same record
+                elif not at <= record.offset < end:
+                    raise CorruptRecordException(f"a record says that its offset is {record.offset}")
+            at = record.offset + 1
+            yield record
+
+    def _read(self) -> Iterator[Any]:
+        given = 0
+        try:
+            for given, record in enumerate(self._inner, 1):  # noqa: B007  how many there were
+                yield record
+        except (UnicodeDecodeError, CorruptRecordException):  # the checksum was right: it came as it was written
+            yield from islice(_records(self._inner, bytes(self._raw)), given, None)
 
 
 def _records(batch: Any, raw: bytes) -> Iterator[DefaultRecord]:
@@ -123,6 +148,11 @@ def _record(batch: Any, data: bytes, at: int) -> tuple[DefaultRecord, int]:
         headers.append(((name or b"").decode("utf-8", "backslashreplace"), content))
     stamp = batch.max_timestamp if batch.timestamp_type == APPEND_TIME else batch.first_timestamp + age
     return DefaultRecord(batch.base_offset + delta, stamp, batch.timestamp_type, key, value, headers), at
+
+
+def _moved(record: Any, offset: int) -> DefaultRecord:
+    """The same record at another offset; the client's own cannot be changed."""
+    return DefaultRecord(offset, record.timestamp, record.timestamp_type, record.key, record.value, record.headers)
 
 
 def _octets(data: bytes, at: int) -> tuple[bytes | None, int]:

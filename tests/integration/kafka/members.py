@@ -153,6 +153,17 @@ def strange(good: Sequence[bytes] = (), *, gzip: bool = False) -> bytes:
     )
 
 
+def misplaced(values: Sequence[bytes]) -> bytes:
+    """A batch whose records claim to be a thousand offsets from each other, which brokers do not look at."""
+    now = time.time_ns() // 1_000_000
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number, value in enumerate(values):
+        builder.append(number * 1000, now, None, value, [])
+    whole = bytes(builder.build())
+    last = (len(values) - 1).to_bytes(4, "big")  # this they do look at
+    return sealed(whole[:ATTRIBUTES_END] + last + whole[ATTRIBUTES_END + len(last) :])
+
+
 def undecodable() -> bytes:
     """A batch of one record, which brokers take and the client cannot read: no gzip ends like this."""
     return sealed(batch_of([b"bad" * 100], gzip=True) + b"garbage")

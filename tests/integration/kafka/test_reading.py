@@ -17,6 +17,7 @@ from tests.integration.kafka.members import (
     batch_of,
     bodies_of,
     member,
+    misplaced,
     numbered,
     put_out,
     session_of,
@@ -71,6 +72,21 @@ async def test_a_header_name_that_is_no_text_stops_nothing(
         await settle(source, got)
         await until(lambda: _left(lab, unique, 0))
     assert not logged(caplog, "poll_failed")
+
+
+async def test_offsets_that_records_claim_for_themselves_skip_nothing(
+    lab: Lab, bootstrap: str, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await lab.create_topic(unique)
+    await lab.produce(unique, [b"before"])
+    await write_raw(lab, unique, misplaced([b"0", b"1", b"2"]))
+    await lab.produce(unique, [b"behind"])
+    async with member(bootstrap, [unique]) as source:
+        got = await take(source, 5)
+        assert bodies_of(got) == [b"before", b"0", b"1", b"2", b"behind"]
+        await settle(source, got)
+        await until(lambda: _left(lab, unique, 0))
+    assert not logged(caplog, "topic_restarted")
 
 
 async def test_a_client_that_has_given_up_is_replaced(

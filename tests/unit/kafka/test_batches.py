@@ -99,3 +99,32 @@ def test_the_beginning_of_a_batch_is_none_yet() -> None:
     assert len(read(answer)) == 1
     assert not answer.has_next()
     assert answer.size_in_bytes() > 0
+
+
+def misplaced(deltas: list[int], *, last: int) -> bytes:
+    """A batch, not compressed, whose records claim these places in it, and which says that its last is at `last`."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 2**30)
+    for delta in deltas:
+        builder.append(delta, 1, None, b"%d" % delta, [("h", b"1")])
+    raw = bytearray(builder.build())
+    raw[23:27] = last.to_bytes(4, "big")
+    return bytes(raw)
+
+
+@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=8))
+def test_records_have_the_offsets_that_the_broker_counts_not_those_they_claim(deltas: list[int]) -> None:
+    raw = misplaced(deltas, last=len(deltas) - 1)
+    got = read(Batches(raw + one(b"behind")))
+    assert got == [(at, 1, 0, None, b"%d" % delta, [("h", b"1")]) for at, delta in enumerate(deltas)] + [
+        (0, 1, 0, None, b"behind", [])
+    ]
+
+
+def test_what_compaction_left_of_a_batch_keeps_its_offsets() -> None:
+    assert [record[0] for record in read(Batches(misplaced([2, 3, 7], last=9)))] == [2, 3, 7]
+
+
+@pytest.mark.parametrize("deltas", [[2, 10], [3, 2], [2, 2]])
+def test_offsets_that_compaction_cannot_have_left_are_not_believed(deltas: list[int]) -> None:
+    with pytest.raises(CorruptRecordException):
+        read(Batches(misplaced(deltas, last=9)))
