@@ -12,9 +12,8 @@ from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
 from bridge.core.breaker import State
 from bridge.core.slots import Result
 from bridge.core.tally import Tally
-from bridge.model import Backlog, Burial, Delivery, Stage, Verdict
+from bridge.model import Backlog, Burial, Delivery, Stage, StoreStats, Verdict
 from bridge.rabbitmq import wire
-from bridge.stores.stats import StoreStats
 from bridge.telemetry.metrics import KINDS, OUTCOMES, PAUSES, BridgeCollector, Watched
 from tests.unit.markdown import ROOT, paper, ticked
 

@@ -144,7 +144,7 @@ def _of_a_worker(world: World, number: int, worker: Worker, protocol: Protocol) 
         case "send":
             yield from _sends(world, number, worker, protocol)
         case "commit":
-            yield step, _put(world, number, onward, record=claims.commit(NOW, ALIVE))
+            yield step, _put(world, number, onward, record=claims.commit(world.record, NOW, ALIVE))
         case "release":
             yield step, _put(world, number, onward, record=claims.release(world.record, owner, NOW))
         case "schedule":

@@ -69,7 +69,7 @@ def test_what_was_cancelled_is_not_sent_any_more(faults: Faults) -> None:
 
 def mark_first(record: Record | None, _ask: Ask, _bid: Claimed) -> tuple[Record | None, Answer]:
     """As most peers do: the key is set before the send."""
-    return (record, Answer.DONE) if record else (claims.commit(NOW, ALIVE), Answer.GRANTED)
+    return (record, Answer.DONE) if record else (claims.commit(record, NOW, ALIVE), Answer.GRANTED)
 
 
 def look_only(record: Record | None, _ask: Ask, _bid: Claimed) -> tuple[Record | None, Answer]:

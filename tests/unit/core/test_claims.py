@@ -121,7 +121,7 @@ def test_cancel_stops_what_is_scheduled_and_nothing_else() -> None:
 
 
 def test_a_commit_lasts_for_the_ttl() -> None:
-    assert claims.commit(NOW, TTL) == Done(NOW + TTL)
+    assert claims.commit(None, NOW, TTL) == Done(NOW + TTL)
 
 
 @given(record=records, ask=asks, now=st.integers(0, 100))
