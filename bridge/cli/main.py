@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"event-bridge {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     settings = _settings_options()
-    _add(commands, "run", "run the bridge until SIGTERM or SIGINT", parents=[settings])
+    _run(_add(commands, "run", "run the bridge until SIGTERM or SIGINT", parents=[settings]))
     _check(_add(commands, "check", "check the settings, without side effects", parents=[settings]))
     _publish(_add(commands, "publish", "publish events to a route's source", parents=[settings]))
     _dlq(_add(commands, "dlq", "look at the dead letters of a route, replay or delete them"), settings)
@@ -97,6 +97,10 @@ def _settings_options() -> argparse.ArgumentParser:
         help="override one setting, such as source.queue=orders; may be repeated",
     )
     return common
+
+
+def _run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--worker", help=argparse.SUPPRESS)  # how a worker is told that it is one
 
 
 def _check(command: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"pipeline", "gate", "intake", "ordering", "parking", "sending", "settling", "unpacking", "route"}),
-    frozenset({"settings", "telemetry", "devserver", "routes", "app", "cli"}),
+    frozenset({"settings", "telemetry", "devserver", "routes", "app", "workers", "cli"}),
 )
 """L0 to L4; every module and package of `bridge` has its place here."""
 
