@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -10,15 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from pydantic import SecretStr
 
 from bridge.core import claims
 from bridge.core.claims import Claimed, Done, Record, Scheduled, Waiting
 from bridge.model import Ask, Move, Schedule, Stage, State
 from bridge.stores.memory import MemoryStore
+from bridge.stores.redis import RedisSettings, RedisStore
 from bridge.stores.sqlite import SqliteStore
+from devtools.redis import RedisNode
 from tests.contract.key_store import LEASE, TTL, FakeClock
 
 T = TypeVar("T")
@@ -47,7 +52,7 @@ class MemoryHistories(RuleBasedStateMachine):
         self.store = self.make()
         self.run(self.store.open())
 
-    def make(self) -> MemoryStore | SqliteStore:
+    def make(self) -> MemoryStore | SqliteStore | RedisStore:
         return MemoryStore(clock=self.clock)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -166,9 +171,39 @@ class SqliteHistories(MemoryHistories):
         self.store.tick()
 
 
+class RedisHistories(MemoryHistories):
+    """Claims too are on the server, so a restart of the bridge changes nothing at all."""
+
+    url = SecretStr("")
+
+    def __init__(self) -> None:
+        self.namespace = secrets.token_hex(8)
+        super().__init__()
+
+    def make(self) -> RedisStore:
+        return RedisStore(RedisSettings(url=self.url, namespace=self.namespace), clock=self.clock)
+
+    @rule()
+    def restart(self) -> None:
+        self.run(self.store.close())
+        self.store = self.make()
+        self.run(self.store.open())
+
+    @invariant()
+    def the_numbers_agree(self) -> None:
+        assert self.store.stats().healthy
+
+
+@pytest.fixture
+def redis_of_histories(redis_node: RedisNode) -> None:
+    RedisHistories.url = SecretStr(redis_node.url)
+
+
 TestMemoryHistories = MemoryHistories.TestCase
 TestMemoryHistories.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestSqliteHistories = SqliteHistories.TestCase
 TestSqliteHistories.settings = settings(
     max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+TestRedisHistories = pytest.mark.usefixtures("redis_of_histories")(RedisHistories.TestCase)
+TestRedisHistories.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

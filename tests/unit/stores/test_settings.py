@@ -28,7 +28,8 @@ def test_durations_are_written_with_units() -> None:
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"type": "redis"}, "redis"),
+        ({"type": "memcached"}, "memcached"),
+        ({"type": "redis"}, "url"),
         ({"type": "sqlite", "ttl": "0s"}, "ttl"),
         ({"type": "sqlite", "max_keys": 10}, "max_keys"),
         ({"type": "sqlite", "synchronous": "off"}, "synchronous"),
