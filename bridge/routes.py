@@ -15,6 +15,7 @@ from bridge.core.retry import RetryPolicy
 from bridge.core.slots import Rules
 from bridge.core.tally import Tally
 from bridge.formats import build_format, envelope, naming
+from bridge.formats.control import ControlReader
 from bridge.gate import Gate
 from bridge.model import Backlog
 from bridge.ordering import Ordering, header_key, key_of_source
@@ -121,23 +122,30 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
         _rules(name, route),
         _limits(route, settings),
         tally,
-        native_delay=route.timing.native == "auto",
+        native_delay=route.timing.native == "auto" and not _is_movable(route),
         ordering=_ordering(route, tally),
     )
     return Route(name, parts, pipeline, tally)
 
 
+def scope_of_route(name: str, route: RouteSettings) -> bytes:
+    """The part that all keys of a route have in common."""
+    return scope_of(name, route.target.type, route.dedup.scope)
+
+
 def _unpacker(name: str, route: RouteSettings, tally: Tally) -> Unpacker:
     limits, dedup = route.limits, route.dedup
+    read = build_format(
+        route.format,
+        max_event_bytes=limits.max_event_bytes,
+        max_depth=limits.max_depth,
+        missing_id=dedup.missing_id,
+    )
+    control = ControlReader(read, limits.max_event_bytes, limits.max_depth).read if route.control.enabled else None
     return Unpacker(
         route=name,
-        scope=scope_of(name, route.target.type, dedup.scope),
-        format=build_format(
-            route.format,
-            max_event_bytes=limits.max_event_bytes,
-            max_depth=limits.max_depth,
-            missing_id=dedup.missing_id,
-        ),
+        scope=scope_of_route(name, route),
+        format=read,
         seal=envelope.encode,
         unseal=envelope.decode,
         tally=tally,
@@ -147,7 +155,14 @@ def _unpacker(name: str, route: RouteSettings, tally: Tally) -> Unpacker:
         reject_names=route.naming is naming.Naming.REJECT,
         wanted=_wanted(route.filter),
         bury_unwanted=route.filter.unmatched == "bury",
+        control=control,
+        last_delay_wins=dedup.on_conflict_delay == "last",
     )
+
+
+def _is_movable(route: RouteSettings) -> bool:
+    """Whether an event may be cancelled or moved after it was published, so that no target may have it before."""
+    return route.control.enabled or route.dedup.on_conflict_delay == "last"
 
 
 def _wanted(rule: FilterSettings) -> Callable[[str], bool] | None:

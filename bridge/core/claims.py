@@ -88,6 +88,10 @@ def claim(record: Record | None, ask: Ask, bid: Claimed, now: int) -> tuple[Reco
         return record, Claim(Answer.BUSY, (record.until - now) / 1000)
     if isinstance(record, Done):
         return record, DONE
+    return _claim_waiting(record, ask, bid, now)
+
+
+def _claim_waiting(record: Waiting, ask: Ask, bid: Claimed, now: int) -> tuple[Record, Claim]:
     if isinstance(record, Cancelled):
         if ask.stage is Stage.DUE and ask.gen > record.gen:
             return replace(bid, was=record), GRANTED
@@ -108,7 +112,9 @@ def _claim_due(record: Scheduled, ask: Ask, bid: Claimed, now: int) -> tuple[Rec
         return record, CANCELLED  # replaced since: the newer copy is durable, this one is stale
     if ask.gen == record.gen and record.due_at > max(ask.due_at, now):
         return replace(bid, was=record), Claim(Answer.GRANTED, due_at=record.due_at)
-    return replace(bid, was=replace(record, gen=ask.gen)), GRANTED
+    if ask.gen > record.gen:  # the store was not told of it: what the copy says counts
+        record = replace(record, gen=ask.gen, due_at=ask.due_at)
+    return replace(bid, was=record), GRANTED
 
 
 def renew(record: Record | None, bid: Claimed, now: int) -> tuple[Record | None, bool]:

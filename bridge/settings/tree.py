@@ -16,6 +16,7 @@ from bridge.formats.naming import Naming
 from bridge.settings.base import Frozen
 from bridge.settings.policies import (
     BreakerSettings,
+    ControlSettings,
     DedupSettings,
     FilterSettings,
     LimitsSettings,
@@ -89,6 +90,9 @@ class Route(Frozen):
     dead_letters: DeadLettersSettings = Field(
         default_factory=_as_the_source(DeadLettersSettings),
         description="Where events end that can never pass. By default at the source's broker.",
+    )
+    control: ControlSettings = Field(
+        ControlSettings(), description="Whether events are cancelled by what is published."
     )
     retry: RetrySettings = Field(RetrySettings(), description="How failed events are tried again.")
     breaker: BreakerSettings = Field(BreakerSettings(), description="When the target counts as down.")
