@@ -14,8 +14,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from bridge.model import Verdict
-
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 Key: TypeAlias = tuple[str, Labels]
 Combine: TypeAlias = Callable[[Sequence[float]], float]
@@ -43,6 +41,7 @@ GAUGES: Mapping[str, Combine] = {
 """How gauges of several workers become one. What is not named is the largest: of `bridge_store_*` all see one store."""
 
 _IN_FLIGHT, _SETTLED = "bridge_deliveries_in_flight", "bridge_deliveries_settled"
+_RETURN = "return"  # the label's value for what went back to the broker
 
 
 class Merged(Collector):
@@ -70,7 +69,7 @@ class Merged(Collector):
                 if family.type in COUNTING:
                     self._keep(family.name, sample.name, sample.labels, sample.value)
                 elif sample.name == _IN_FLIGHT:
-                    returned = {**sample.labels, "verdict": Verdict.RETURN.value}
+                    returned = {**sample.labels, "verdict": _RETURN}
                     self._keep(_SETTLED, f"{_SETTLED}_total", returned, sample.value)
 
     def collect(self) -> Iterable[Metric]:

@@ -96,7 +96,7 @@ def test_a_worker_that_ended_is_remembered_by_what_it_counted() -> None:
     families = list(merged.collect())
     assert value(families, RECEIVED) == 14
     assert value(families, SETTLED, verdict="settle") == 11
-    assert value(families, SETTLED, verdict="return") == 3, "its broker has got back what it had in flight"
+    assert value(families, SETTLED, verdict=Verdict.RETURN.value) == 3, "its broker has got back what it had in flight"
     assert value(families, IN_FLIGHT) == 0
     merged.put(1, told(busy(1, 1)))
     merged.retire(1)
