@@ -20,7 +20,7 @@ from bridge.gate import Gate
 from bridge.model import Backlog
 from bridge.ordering import Ordering, header_key, key_of_source
 from bridge.pipeline import Pipeline
-from bridge.ports import KeyStore, Resource
+from bridge.ports import Format, KeyStore, Resource
 from bridge.route import Limits, Parts
 from bridge.settings.policies import BreakerSettings, FilterSettings, RetrySettings
 from bridge.settings.tree import Route as RouteSettings
@@ -133,14 +133,19 @@ def scope_of_route(name: str, route: RouteSettings) -> bytes:
     return scope_of(name, route.target.type, route.dedup.scope)
 
 
+def format_of(route: RouteSettings) -> Format:
+    """What reads the bodies of a route."""
+    return build_format(
+        route.format,
+        max_event_bytes=route.limits.max_event_bytes,
+        max_depth=route.limits.max_depth,
+        missing_id=route.dedup.missing_id,
+    )
+
+
 def _unpacker(name: str, route: RouteSettings, tally: Tally) -> Unpacker:
     limits, dedup = route.limits, route.dedup
-    read = build_format(
-        route.format,
-        max_event_bytes=limits.max_event_bytes,
-        max_depth=limits.max_depth,
-        missing_id=dedup.missing_id,
-    )
+    read = format_of(route)
     control = ControlReader(read, limits.max_event_bytes, limits.max_depth).read if route.control.enabled else None
     return Unpacker(
         route=name,
