@@ -75,8 +75,9 @@ class RedisCluster(Node):
 
     def _ready(self) -> bool:
         infos = [node.ask("CLUSTER", "INFO") for node in self.nodes]
-        sizes = [len(node.ask("CLUSTER", "SLOTS")) for node in self.nodes]
-        return all(b"cluster_state:ok" in info for info in infos) and set(sizes) == {len(self.nodes)}
+        known = [{owner[1] for _, _, owner, *_ in node.ask("CLUSTER", "SLOTS")} for node in self.nodes]
+        ports = {node.port for node in self.nodes}
+        return all(b"cluster_state:ok" in info for info in infos) and all(each == ports for each in known)
 
     def _last_words(self) -> str:
         return "\n".join(node._last_words() for node in self.nodes)  # noqa: SLF001  a cluster is made of its nodes

@@ -30,6 +30,7 @@ from devtools.kafka import KafkaNode
 from devtools.processes import CommandError
 from devtools.rabbitmq import Node
 from tests.redis_servers import (  # noqa: F401  fixtures
+    fresh_cluster,
     fresh_redis,
     redis_cluster,
     redis_node,

@@ -2,7 +2,8 @@
 Real Redis servers for the tests, started when the first test of a worker asks.
 
 A test that uses one gets the marker `redis`. `redis_node`, `redis_cluster` and `secured_redis` are shared: a test keeps
-to the namespace `unique`. `fresh_redis` and `watched_redis` belong to one test, and may be killed, frozen and filled.
+to the namespace `unique`. `fresh_redis`, `fresh_cluster` and `watched_redis` belong to one test, and may be killed, frozen
+and filled.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from devtools.redis_groups import RedisCluster, WatchedRedis
 CERTIFICATES = Path(__file__).parent / "fakes" / "tls"
 PASSWORD = "canary-password"
 
-__all__ = ["fresh_redis", "redis_cluster", "redis_node", "redis_program", "secured_redis", "watched_redis"]
+__all__ = [
+    "fresh_cluster",
+    "fresh_redis",
+    "redis_cluster",
+    "redis_node",
+    "redis_program",
+    "secured_redis",
+    "watched_redis",
+]
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +58,12 @@ def secured_redis(redis_program: str) -> Iterator[SecuredRedis]:  # noqa: ARG001
 def fresh_redis(redis_program: str) -> Iterator[RedisNode]:  # noqa: ARG001  same
     with private_node() as node:
         yield node
+
+
+@pytest.fixture
+def fresh_cluster(redis_program: str) -> Iterator[RedisCluster]:  # noqa: ARG001  same
+    with RedisCluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

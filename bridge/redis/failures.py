@@ -15,19 +15,28 @@ _FIELD: Final = "store"
 
 _UNTRUSTED: Final = "Name the authority that signed the server's certificate"
 _OTHER_NAME: Final = "Name the server as its certificate does, or take `verify: ca` if addresses are all there is"
+_FILES: Final = "Check ca_file, cert_file and key_file: PEM, and readable for this user"
 _NAMES_DIFFER: Final = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING")
+
+_HINT: Final = (
+    "; it must speak TLS if and only if the URL begins with rediss://, and a certificate that it wants is named "
+    "in store.tls.cert_file"
+)
 
 _CLUSTER: Final = ("mode", "is a node of a cluster", "Write `mode: cluster`")
 _NO_CLUSTER: Final = ("mode", "is no node of a cluster", "Write `mode: single`")
 _LOGIN: Final = ("password", "does not let us in with this user and password", "Correct it, or store.username")
+_RIGHTS: Final = ("username", "", "Give this user the rights that docs/dedup.md lists for Redis")
 
 _PERSON: Final[dict[str, tuple[str, str, str]]] = {
     "NOAUTH": _LOGIN,
     "WRONGPASS": _LOGIN,
-    "NOPERM": ("username", "", "Give this user the rights that docs/dedup.md lists for Redis"),
+    "NOPERM": _RIGHTS,
     "MOVED": _CLUSTER,
     "CROSSSLOT": _CLUSTER,
+    "can't run this command": _RIGHTS,
+    "ACL failure in script": _RIGHTS,
     "cluster support disabled": _NO_CLUSTER,
     "unknown command 'CLUSTER'": _NO_CLUSTER,
 }
@@ -73,6 +82,8 @@ def _of_chain(error: Exception, what: str) -> Iterator[BridgeError]:
         link = link.__cause__ or link.__context__
     for each in reversed(chain):
         found = _of_tls(each, what) if isinstance(each, ssl.SSLError) else None
+        if isinstance(each, FileNotFoundError | PermissionError | IsADirectoryError):
+            found = ConfigError(f"{_FIELD}.tls", f"a file of certificates cannot be read ({each.strerror})", _FILES)
         if isinstance(each, RedisError):
             found = _of_answer(each, what)
         if found is not None:
@@ -89,10 +100,12 @@ def _of_tls(error: ssl.SSLError, what: str) -> BridgeError | None:
         return ConfigError(
             f"{_FIELD}.url", f"{what} does not speak TLS at this port", "Write redis://, or its TLS port"
         )
-    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason:
-        problem = f"{what} does not let us in without a certificate that it trusts"
-        return ConfigError(f"{_FIELD}.tls.cert_file", problem, "Name one that an authority of the server has signed")
-    return None
+    if "ALERT" in reason:
+        problem = f"{what} ends the TLS session ({reason.lower().replace('_', ' ')})"
+        return ConfigError(
+            f"{_FIELD}.tls", problem, "Name a cert_file that it trusts, and let it speak TLS 1.2 or later"
+        )
+    return ConfigError(f"{_FIELD}.tls", f"a file of certificates cannot be used ({reason or error})", _FILES)
 
 
 def _of_answer(error: RedisError, what: str) -> BridgeError | None:
@@ -114,9 +127,7 @@ def _code(error: RedisError) -> str:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "gave no answer in time"
-    text = str(error) or type(error).__name__
-    if "closed by server" in text or "reset by peer" in text:
-        text += " If it speaks TLS only, write rediss://"
-    return text
+    text = str(error)
+    if isinstance(error, TimeoutError | errors.TimeoutError):
+        return f"gave no answer in time{_HINT if 'connecting' in text else ''}"
+    return text + (_HINT if "closed by server" in text or "reset by peer" in text else "")

@@ -16,7 +16,6 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
-    TryAgainError,
 )
 
 from bridge.redis.failures import translated
@@ -25,7 +24,7 @@ from bridge.redis.options import Address, RedisConnectionSettings
 from bridge.redis.places import Places, find
 from bridge.redis.scripts import Script
 
-_TRIES: Final = 3
+_TRIES: Final = 4  # a slot on its way (ASK) to a node without the script takes three
 _ELSEWHERE: Final = (MovedError, ReadOnlyError, ClusterDownError, MasterDownError)
 
 
@@ -125,10 +124,11 @@ class Fleet:
 
     def _may_repeat(self, each: _Open, *, again: bool) -> bool:
         """Whether another try is in order, and prepare it."""
-        failure, each.asking = each.failure, None
+        failure = each.failure
         if isinstance(failure, NoScriptError):
             each.whole = True
             return True
+        each.asking = None
         if isinstance(failure, AskError) and not isinstance(failure, MovedError):
             each.asking = Address(failure.host or (each.address.host if each.address else ""), failure.port)
             return True
@@ -136,7 +136,7 @@ class Fleet:
             self._places = None
             return self._settings.mode != "single"
         if isinstance(failure, ResponseError):
-            return isinstance(failure, TryAgainError)
+            return False
         self._places = None
         return again and not isinstance(failure, TimeoutError)
 

@@ -47,8 +47,7 @@ class Node:
             connection = self._free.pop() if self._free else self._make()
             try:
                 if not connection.is_connected:
-                    async with asyncio.timeout(_CONNECT * self._limit):
-                        await connection.connect()
+                    await self._connect(connection)
                 async with asyncio.timeout(self._limit):
                     await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
                     replies = [await _reply(connection) for _ in commands]
@@ -61,6 +60,13 @@ class Node:
             else:
                 self._free.append(connection)
             return replies
+
+    async def _connect(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT * self._limit):
+                await connection.connect_check_health(check_health=False)
+        except TimeoutError as error:
+            raise TimeoutError("no answer while connecting") from error
 
     async def close(self) -> None:
         """Let go of all connections; those in use go with their calls. Never raises."""

@@ -42,7 +42,7 @@ class TestSqliteStore(KeyStoreContract):
 class TestRedisStore(KeyStoreContract):
     @pytest.fixture
     async def store(self, clock: FakeClock, redis_node: RedisNode, unique: str) -> AsyncIterator[KeyStore]:
-        store = RedisStore(RedisSettings(url=SecretStr(redis_node.url), namespace=unique), clock=clock)
+        store = RedisStore(RedisSettings(url=SecretStr(redis_node.url), namespace=unique, timeout=30), clock=clock)
         await store.open()
         yield store
         await store.close()
@@ -52,7 +52,7 @@ class TestRedisStoreOnACluster(KeyStoreContract):
     @pytest.fixture
     async def store(self, clock: FakeClock, redis_cluster: RedisCluster, unique: str) -> AsyncIterator[KeyStore]:
         url = SecretStr(redis_cluster.nodes[0].url)
-        store = RedisStore(RedisSettings(url=url, mode="cluster", namespace=unique), clock=clock)
+        store = RedisStore(RedisSettings(url=url, mode="cluster", namespace=unique, timeout=30), clock=clock)
         await store.open()
         yield store
         await store.close()

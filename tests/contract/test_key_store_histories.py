@@ -181,7 +181,7 @@ class RedisHistories(MemoryHistories):
         super().__init__()
 
     def make(self) -> RedisStore:
-        return RedisStore(RedisSettings(url=self.url, namespace=self.namespace), clock=self.clock)
+        return RedisStore(RedisSettings(url=self.url, namespace=self.namespace, timeout=30), clock=self.clock)
 
     @rule()
     def restart(self) -> None:
