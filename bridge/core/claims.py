@@ -35,7 +35,7 @@ class Scheduled:
 
 @dataclass(slots=True, frozen=True)
 class Cancelled:
-    """Copies up to generation `gen` are to be dropped when they ring."""
+    """Every copy is to be dropped when it rings, also one of which the store was not told. `gen` is the last known."""
 
     gen: int
     until: int
@@ -93,8 +93,6 @@ def claim(record: Record | None, ask: Ask, bid: Claimed, now: int) -> tuple[Reco
 
 def _claim_waiting(record: Waiting, ask: Ask, bid: Claimed, now: int) -> tuple[Record, Claim]:
     if isinstance(record, Cancelled):
-        if ask.stage is Stage.DUE and ask.gen > record.gen:
-            return replace(bid, was=record), GRANTED
         return record, CANCELLED
     if ask.stage is Stage.INTAKE:
         return _claim_anew(record, ask, bid)

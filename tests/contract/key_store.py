@@ -188,7 +188,7 @@ class KeyStoreContract:
         assert await cancel(store, A) == [State.SCHEDULED]
         assert await ask_due(store, A, gen=1) is Answer.CANCELLED
         assert await ask(store, A) == [Answer.CANCELLED]
-        assert await ask_due(store, A, gen=2) is Answer.GRANTED
+        assert await ask_due(store, A, gen=2) is Answer.CANCELLED
 
     async def test_a_cancelled_key_is_forgotten_a_ttl_after_it_was_due(self, store: KeyStore, clock: FakeClock) -> None:
         await put_aside(store, clock, A, delay=600)

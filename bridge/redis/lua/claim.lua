@@ -18,7 +18,10 @@ local function claim_due(key, record, gen, due)
     if gen == record.gen and record.due > max(due, now) then
         return grant(key, format('d%.0f', record.due), record.text)
     end
-    return grant(key, '-', format('S %.0f %.0f %.0f', gen, record.due, record.ends))
+    if gen > record.gen then
+        return grant(key, '-', format('S %.0f %.0f %.0f', gen, due, record.ends)) -- the store was not told of it
+    end
+    return grant(key, '-', record.text)
 end
 
 local function claim(key, stage, gen, due)
@@ -33,7 +36,7 @@ local function claim(key, stage, gen, due)
     elseif record.kind == 'D' then
         return -2
     elseif record.kind == 'X' then
-        return stage == 'D' and gen > record.gen and grant(key, '-', record.text) or -4
+        return -4
     elseif stage == 'D' then
         return claim_due(key, record, gen, due)
     elseif stage == 'R' and due ~= record.due then

@@ -66,7 +66,7 @@ def due(gen: int) -> Ask:
         (PLANNED, due(4), Answer.GRANTED),
         (STOPPED, due(2), Answer.CANCELLED),
         (STOPPED, due(3), Answer.CANCELLED),
-        (STOPPED, due(4), Answer.GRANTED),
+        (STOPPED, due(4), Answer.CANCELLED),
     ],
 )
 def test_the_answer_depends_on_the_record_and_the_stage(record: Record | None, ask: Ask, answer: Answer) -> None:
