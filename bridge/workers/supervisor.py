@@ -28,7 +28,7 @@ OK, FAULT, CONFIG = 0, 1, 78
 FIRST_WAIT, LAST_WAIT = 1.0, 30.0  # seconds before a worker is started again; doubles each time
 CALM = 60.0  # seconds a worker must have lived for its next end to count as the first
 LOOK_EVERY = 1.0  # seconds
-HUNG = 60  # looks without a report, after which a worker counts as hung
+QUIET, HUNG = 10, 60  # looks without a report, after which a worker is not ready, and after which it is killed
 CUT_WITHIN = 5.0  # seconds to leave everything, when asked twice
 
 
@@ -89,6 +89,8 @@ class Supervisor:
             return [self.books.absence(worker.number)]
         if worker.report is None:
             return ["starting"]
+        if worker.silence > QUIET:
+            return [f"silent for {worker.silence * LOOK_EVERY:.0f} s"]
         return worker.report.unready
 
     async def _until_stopped(self, stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -20,6 +20,7 @@ from bridge.workers.supervisor import Supervisor
 
 ROUTE = {"source": {"type": "memory"}, "target": {"type": "memory"}, "store": {"type": "memory"}}
 EVENTS = 10
+FAILING = [sys.executable, "-c", "raise SystemExit(3)"]
 
 
 def main() -> int:
@@ -38,7 +39,7 @@ def parent(asked: Asked, port: str, count: str, role: str, drain_timeout: str, c
     for name, value in json.loads(constants).items():
         setattr(supervisor, name, value)
     admin = AdminSettings(port=int(port))
-    command = [sys.executable, __file__, role]
+    command = FAILING if role == "fails" else [sys.executable, __file__, role]
     with logging_to(sys.stdout):
         parent = Supervisor(command, int(count), admin, float(drain_timeout))
         try:
@@ -57,10 +58,6 @@ def works(asked: Asked, leash: Leash) -> int:
         source.publish(json.dumps(event).encode())
     asked.run(bridge.run)
     return 0
-
-
-def fails(_asked: Asked, _leash: Leash) -> int:
-    return 3
 
 
 def refuses(_asked: Asked, leash: Leash) -> int:
@@ -95,7 +92,7 @@ def deaf(_asked: Asked, leash: Leash) -> int:
     return 0
 
 
-ROLES = {"works": works, "fails": fails, "refuses": refuses, "stubborn": stubborn, "deaf": deaf}
+ROLES = {"works": works, "refuses": refuses, "stubborn": stubborn, "deaf": deaf}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,7 +17,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 CHILD = Path(__file__).with_name("child.py")
-PATIENCE = 60.0  # seconds, for whatever a busy machine may take
+PATIENCE = 120.0  # seconds, for whatever a busy machine may take
 
 
 class Parent:

@@ -132,6 +132,15 @@ def test_a_signal_before_the_workers_can_listen_is_not_lost(tmp_path: Path) -> N
         assert not any(map(alive, both.pids()))
 
 
+def test_a_worker_that_falls_silent_is_not_ready(tmp_path: Path) -> None:
+    with parent(tmp_path, 1, "deaf", QUIET=2, HUNG=10_000) as one:
+        one.until(lambda: any(reason.startswith("worker 1: silent for") for reason in one.reasons()))
+        one.ask()
+        one.until(lambda: one.lines("draining"))
+        one.ask()
+        assert one.end() == 1
+
+
 def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     with parent(tmp_path, 1, "deaf", HUNG=4) as one:
         one.until(lambda: one.lines("worker_hung", worker=1))
