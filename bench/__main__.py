@@ -1,12 +1,12 @@
-"""The benches by name: `python -m bench [road | delays | store] [arguments]`; without a name all of them, in turn."""
+"""The benches by name: `python -m bench [road | delays | store | shared] [arguments]`; all of them without a name."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import delays, road, store
+from bench import delays, road, shared, store
 
-BENCHES = {"road": road.main, "delays": delays.main, "store": store.main}
+BENCHES = {"road": road.main, "delays": delays.main, "store": store.main, "shared": shared.main}
 
 
 def main() -> None:

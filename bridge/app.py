@@ -12,9 +12,11 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+
+from prometheus_client import CollectorRegistry
 
 from bridge.errors import Unavailable
 from bridge.ports import Resource
@@ -22,7 +24,7 @@ from bridge.routes import Route, build_route
 from bridge.settings.tree import Settings
 from bridge.stores import OF_ONE_PROCESS
 from bridge.telemetry.metrics import BridgeCollector, registry
-from bridge.telemetry.probe import Probe
+from bridge.telemetry.probe import Probe, Reasons
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +33,14 @@ LAG_INTERVAL = 1.0  # seconds
 LAG_ALARM = 30.0  # seconds the event loop may hang before /livez says so
 ALONE = "copies of an event that other instances read are not suppressed: run one, or publish with the id as the key"
 
+Reporting = Callable[[Reasons, CollectorRegistry], Resource]
+"""Makes what a worker has in place of an admin port, from why it is not ready and from its metrics."""
+
 
 class App:
     """One process: a store, its routes, and the admin port."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reporting: Reporting | None = None) -> None:
         """Build everything, open nothing. Raises ConfigError."""
         self._settings = settings
         self.store = settings.store.build()
@@ -44,7 +49,11 @@ class App:
         }
         collector = BridgeCollector({name: route.watched() for name, route in self.routes.items()}, self._store_numbers)
         admin = settings.admin
-        self.probe = Probe(admin.host, admin.port, live=self._live, ready=self._ready, registry=registry(collector))
+        metrics = registry(collector)
+        self.probe = Probe(admin.host, admin.port, live=self._live, ready=self._ready, registry=metrics)
+        self._front: Resource | None = self.probe if admin.enabled else None
+        if reporting:
+            self._front = reporting(self._ready, metrics)
         self._opening: dict[str, str] = {}  # what is being waited for -> why
         self._consuming: set[str] = set()  # the routes that were opened
         self._told: set[str] = set()  # the routes whose group is known to have other members
@@ -54,9 +63,9 @@ class App:
     async def run(self, stop: asyncio.Event) -> None:
         """Open, run until `stop` is set or a route dies, drain, close. Raises what a route died of."""
         async with AsyncExitStack() as stack:
-            if self._settings.admin.enabled:
-                stack.push_async_callback(self.probe.close)
-                await self.probe.open()
+            if self._front:
+                stack.push_async_callback(self._front.close)
+                await self._front.open()
             watching = asyncio.create_task(self._watch_lag())
             stack.callback(watching.cancel)
             if not await self._open_in_order(stack, stop, [("store", self.store)]):
@@ -171,6 +180,6 @@ async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
+async def run(settings: Settings, stop: asyncio.Event, reporting: Reporting | None = None) -> None:
     """Run a process with these settings until `stop` is set. Raises ConfigError before anything is opened."""
-    await App(settings).run(stop)
+    await App(settings, reporting).run(stop)

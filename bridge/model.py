@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TypeAlias
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -103,24 +103,38 @@ class Answer(Enum):
     BUSY = "busy"  # claimed by someone else: never settle it away, look again later
     DONE = "done"  # delivered (or dead) within the ttl: a duplicate
     SCHEDULED = "scheduled"  # a durable copy waits in the delay line: a duplicate at intake
-    CANCELLED = "cancelled"  # cancelled, or a copy older than the last reschedule
+    CANCELLED = "cancelled"  # cancelled, or a copy that a newer one has replaced
 
 
 @dataclass(slots=True, frozen=True)
 class Claim:
-    """An answer, and for BUSY how long the other claim may still last, in seconds."""
+    """
+    An answer, and for BUSY how long the other claim may still last, in seconds.
+
+    A GRANTED copy that comes due too soon, since its event was moved, has `due_at`: it is to be held again until then.
+    One that replaces another copy has `gen`: it is to be held under that one. Both are None otherwise.
+    """
 
     answer: Answer
     remaining: float = 0.0
+    gen: int | None = None
+    due_at: int | None = None
 
 
 @dataclass(slots=True, frozen=True)
 class Ask:
-    """One key to claim. `gen` counts only for copies from the delay line."""
+    """
+    One key to claim. `gen` counts only for copies from the delay line.
+
+    `due_at` is when the copy was to ring; of one from the intake, when its event is due. A copy from the intake that
+    `replaces` is granted the key of an event that is scheduled for another time.
+    """
 
     key: bytes  # 16 bytes, see `bridge.core.keys`
     stage: Stage = Stage.INTAKE
     gen: int = 0
+    due_at: int = 0
+    replaces: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -130,6 +144,47 @@ class Schedule:
     key: bytes
     gen: int
     due_at: int
+
+
+@dataclass(slots=True, frozen=True)
+class Move:
+    """One key whose scheduled event is to be sent later than planned: at `due_at`."""
+
+    key: bytes
+    due_at: int
+
+
+class State(StrEnum):
+    """What the key store has on record of an event."""
+
+    UNKNOWN = "unknown"  # never seen, forgotten, or waiting for a retry
+    CLAIMED = "claimed"  # being sent or put aside at this moment
+    SCHEDULED = "scheduled"
+    CANCELLED = "cancelled"
+    DONE = "done"  # delivered, or dead for good
+
+
+@dataclass(slots=True, frozen=True)
+class Standing:
+    """How it stands with one event. `gen` and `due_at` are of what is scheduled, also while that is claimed."""
+
+    state: State
+    gen: int = 0
+    due_at: int | None = None
+    until: int = 0  # when the store forgets it, or the lease of the claim ends; by the clock of the store
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class StoreStats:
+    """What a key store tells the metrics: gauges first, then counters since `open()`."""
+
+    keys: int  # done and remembered
+    claims: int
+    scheduled: int  # scheduled or cancelled
+    healthy: bool = True  # whether the last write to disk went through
+    evicted: int = 0  # keys forgotten before their ttl because of `max_keys`: each may cost a second send
+    unrecorded: int = 0  # delayed events held without a record because of `max_keys`: they cannot be cancelled
+    damaged: int = 0  # blocks and rows found damaged and set aside
 
 
 @dataclass(slots=True, frozen=True)

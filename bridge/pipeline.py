@@ -12,16 +12,16 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import count
 from typing import Any
 
+from bridge.claiming import Claiming
 from bridge.core.ledger import Ledger
 from bridge.core.slots import Rules, Slot
 from bridge.core.tally import Tally
 from bridge.errors import BridgeError, EndOfSource, Unavailable
 from bridge.intake import Intake
-from bridge.model import Ask, Envelope, Retryable, Stage
+from bridge.model import Envelope, Retryable, Stage
 from bridge.ordering import Ordering
 from bridge.parking import Parking
 from bridge.route import Limits, Parts
@@ -71,6 +71,7 @@ class Pipeline:
             max_hold=limits.max_hold,
             closed=None if ordering is None else self._closed,
         )
+        self._claiming = Claiming(parts.store, self._intake, self._parking, tally, limits=limits, clock=clock)
         self._sending = Sending(
             parts.target, parts.gate, self._settling, self._parking, tally, max_hold=limits.max_hold, clock=clock
         )
@@ -213,34 +214,12 @@ class Pipeline:
         self._take_up_next()  # a duplicate in the batch has left its line by this
         await self._settling.carry_out(ledger, owner)
         if asks:
-            await self._claim(ledger, owner, asks)
+            await self._claiming.claim(ledger, owner, asks)
             await self._settling.carry_out(ledger, owner)
+        await self._claiming.obey(ledger)
+        await self._settling.carry_out(ledger, owner)
         if ledger.undecided:
             await self._sending.send(ledger, owner)
-
-    async def _claim(self, ledger: Ledger, owner: str, asks: Sequence[Ask]) -> None:
-        store, limits = self._parts.store, self._limits
-        try:
-            if limits.bypass_store:
-                claims = await store.claim(asks, owner=owner, lease=limits.lease)
-            else:
-                claim = partial(store.claim, asks, owner=owner, lease=limits.lease)
-                claims = await self._intake.insist("store", claim, limits.max_hold)
-        except Unavailable as error:
-            self._go_without_claims(ledger, len(asks), error)
-        else:
-            ledger.claimed(claims, self._clock(), self._parking.room_for(ledger.open))
-
-    def _go_without_claims(self, ledger: Ledger, asks: int, error: Unavailable) -> None:
-        """The store is down for longer than anyone waits: send all the same, or hold everything; as configured."""
-        if self._limits.bypass_store:
-            log.warning("store_bypassed", extra={"events": asks, "reason": str(error)})
-            self._tally.store_bypassed += asks
-            ledger.unclaimed()
-            return
-        now, wait = self._clock(), int(self._limits.max_hold * 1000)
-        for slot in ledger.undecided:
-            ledger.defer(slot, now, wait, f"key store: {error}")
 
     def _target_changed(self, shut: bool) -> None:  # noqa: FBT001  the gate's callback
         if shut != self._target_shut:

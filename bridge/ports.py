@@ -18,10 +18,13 @@ from bridge.model import (
     Delivery,
     Envelope,
     Hold,
+    Move,
     Outcome,
     Request,
     Response,
     Schedule,
+    Standing,
+    StoreStats,
     Verdict,
 )
 
@@ -79,7 +82,11 @@ class KeyStore(Resource, Protocol):
         """Prolong own claims; False where the claim was lost."""
 
     async def commit(self, keys: Sequence[bytes], *, ttl: float) -> None:
-        """Mark as done for `ttl` seconds, durably. Needs no owner: done is a fact."""
+        """
+        Mark as done for `ttl` seconds, durably. Needs no owner: done is a fact.
+
+        A scheduled record that would have lived longer is outlived: a copy that was replaced may ring until then.
+        """
 
     async def release(self, keys: Sequence[bytes], *, owner: str) -> None:
         """Give own claims back: to SCHEDULED where the claim came from a scheduled copy, else to nothing."""
@@ -87,8 +94,25 @@ class KeyStore(Resource, Protocol):
     async def schedule(self, items: Sequence[Schedule], *, owner: str, ttl: float) -> None:
         """Turn own claims into SCHEDULED(gen) until `due_at` + ttl. A claim that was lost is left alone."""
 
-    async def cancel(self, key: bytes, *, ttl: float) -> bool:
-        """Cancel a scheduled event; False when it is not scheduled (unknown, being sent, or done)."""
+    async def cancel(self, keys: Sequence[bytes], *, ttl: float) -> list[Standing]:
+        """
+        Cancel, durably, what is scheduled, and leave alone what is not; return how it stood with each key before.
+
+        Of two equal keys in one call the second is CANCELLED already. The same holds for `move`, mutatis mutandis.
+        """
+
+    async def move(self, items: Sequence[Move], *, ttl: float) -> list[Standing]:
+        """
+        Put off, durably, what is scheduled for earlier; return how it stood with each key before.
+
+        What is not scheduled, or for no earlier time, is left alone: nothing but a new copy can ring sooner.
+        """
+
+    async def look(self, keys: Sequence[bytes]) -> list[Standing]:
+        """How it stands with each key. Changes nothing."""
+
+    def stats(self) -> StoreStats:
+        """The numbers of the metrics. Never waits."""
 
 
 class DelayLine(Resource, Protocol):

@@ -15,11 +15,12 @@ from bridge.core.retry import RetryPolicy
 from bridge.core.slots import Rules
 from bridge.core.tally import Tally
 from bridge.formats import build_format, envelope, naming
+from bridge.formats.control import ControlReader
 from bridge.gate import Gate
 from bridge.model import Backlog
 from bridge.ordering import Ordering, header_key, key_of_source
 from bridge.pipeline import Pipeline
-from bridge.ports import KeyStore, Resource
+from bridge.ports import Format, KeyStore, Resource
 from bridge.route import Limits, Parts
 from bridge.settings.policies import BreakerSettings, FilterSettings, RetrySettings
 from bridge.settings.tree import Route as RouteSettings
@@ -121,23 +122,35 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
         _rules(name, route),
         _limits(route, settings),
         tally,
-        native_delay=route.timing.native == "auto",
+        native_delay=route.timing.native == "auto" and not _is_movable(route),
         ordering=_ordering(route, tally),
     )
     return Route(name, parts, pipeline, tally)
 
 
+def scope_of_route(name: str, route: RouteSettings) -> bytes:
+    """The part that all keys of a route have in common."""
+    return scope_of(name, route.target.type, route.dedup.scope)
+
+
+def format_of(route: RouteSettings) -> Format:
+    """What reads the bodies of a route."""
+    return build_format(
+        route.format,
+        max_event_bytes=route.limits.max_event_bytes,
+        max_depth=route.limits.max_depth,
+        missing_id=route.dedup.missing_id,
+    )
+
+
 def _unpacker(name: str, route: RouteSettings, tally: Tally) -> Unpacker:
     limits, dedup = route.limits, route.dedup
+    read = format_of(route)
+    control = ControlReader(read, limits.max_event_bytes, limits.max_depth).read if route.control.enabled else None
     return Unpacker(
         route=name,
-        scope=scope_of(name, route.target.type, dedup.scope),
-        format=build_format(
-            route.format,
-            max_event_bytes=limits.max_event_bytes,
-            max_depth=limits.max_depth,
-            missing_id=dedup.missing_id,
-        ),
+        scope=scope_of_route(name, route),
+        format=read,
         seal=envelope.encode,
         unseal=envelope.decode,
         tally=tally,
@@ -147,7 +160,14 @@ def _unpacker(name: str, route: RouteSettings, tally: Tally) -> Unpacker:
         reject_names=route.naming is naming.Naming.REJECT,
         wanted=_wanted(route.filter),
         bury_unwanted=route.filter.unmatched == "bury",
+        control=control,
+        last_delay_wins=dedup.on_conflict_delay == "last",
     )
+
+
+def _is_movable(route: RouteSettings) -> bool:
+    """Whether an event may be cancelled or moved after it was published, so that no target may have it before."""
+    return route.control.enabled or route.dedup.on_conflict_delay == "last"
 
 
 def _wanted(rule: FilterSettings) -> Callable[[str], bool] | None:

@@ -142,12 +142,20 @@ class Settling:
         for member in (slot, *slot.twins):
             returned = result is Result.RETURNED
             self.tally.events[result if returned or member is slot else Result.DUPLICATE] += 1
+            if not returned:
+                self._tell_of_orders(member)
             carrier = member.carrier
             carrier.returned |= returned
             carrier.open -= 1
             if not carrier.open:
                 closed.append(carrier)
         return closed
+
+    def _tell_of_orders(self, slot: Slot) -> None:
+        if slot.control is not None and slot.effect is not None:
+            self.tally.controls[slot.control.op, slot.effect] += 1
+            details = {"op": slot.control.op.value, "result": slot.effect.value}
+            log.info("control_obeyed", extra={**details, "event_id": slot.event.id})
 
     async def _settle(self, carriers: Sequence[Carrier]) -> None:
         for stage, source in self.sources.items():

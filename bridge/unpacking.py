@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 from zlib import crc32
 
+from bridge.core.control import Control
 from bridge.core.fingerprints import Fingerprints
 from bridge.core.keys import key_of, scope_of_replay
 from bridge.core.ledger import Ledger
@@ -18,6 +20,9 @@ from bridge.ports import Format
 
 log = logging.getLogger(__name__)
 
+Item: TypeAlias = Envelope | Control | PoisonError
+"""What a delivery may hold: an event, an order about one, or something bad."""
+
 NO_EVENT = Envelope(id="", name="")  # stands in a slot that has none
 FOREIGN_WAIT = 60_000  # ms until a copy of another route is looked at again, by whoever consumes it then
 
@@ -28,7 +33,8 @@ class Unpacker:
     The front of one route.
 
     `complaint` says what is wrong with a name by the naming convention (None: nothing); with `reject_names` such an
-    event is poison, else it is counted. `wanted` is the route's filter by name.
+    event is poison, else it is counted. `wanted` is the route's filter by name. `control` reads control envelopes,
+    on routes that take them. With `last_delay_wins` a delayed event takes the place of an earlier one with its id.
     """
 
     route: str
@@ -43,6 +49,8 @@ class Unpacker:
     reject_names: bool = False
     wanted: Callable[[str], bool] | None = None
     bury_unwanted: bool = False
+    control: Callable[[Delivery, int], Control | None] | None = None
+    last_delay_wins: bool = False
 
     def unpack(self, deliveries: Sequence[Delivery], now: int, ledger: Ledger) -> list[Slot]:
         """All slots of the deliveries, entered into the ledger, which is also told of those that end right here."""
@@ -57,7 +65,7 @@ class Unpacker:
                 self._sift(slot, item, now, ledger)
         return slots
 
-    def _items(self, delivery: Delivery, now: int) -> Sequence[Envelope | PoisonError]:
+    def _items(self, delivery: Delivery, now: int) -> Sequence[Item]:
         try:
             return self._decode(delivery, now)
         except PoisonError as error:
@@ -68,30 +76,36 @@ class Unpacker:
             self.tally.faults += 1
             return [PoisonError("body", f"makes the decoder fail ({type(error).__name__})")]
 
-    def _decode(self, delivery: Delivery, now: int) -> Sequence[Envelope | PoisonError]:
+    def _decode(self, delivery: Delivery, now: int) -> Sequence[Item]:
         ticket = delivery.ticket
         if delivery.stage is Stage.INTAKE:
-            return self.format.decode(delivery, now)
+            order = self.control(delivery, now) if self.control is not None else None
+            return self.format.decode(delivery, now) if order is None else [order]
         if ticket is None:
             raise PoisonError("x-bridge-* headers", "of a copy from the delay line cannot be read")
         if ticket.route != self.route:
             return [Envelope(id=ticket.id, name="")]
         if ticket.shape is Shape.ENVELOPE:
             return [_restored(self.unseal(delivery.body), ticket)]
+        if self.control is not None and (order := self.control(delivery, now)) is not None:
+            return [order if ticket.event_due is None else replace(order, due_at=ticket.event_due)]
         items = self.format.decode(delivery, now)
         return [item if isinstance(item, PoisonError) else _restored(item, ticket) for item in items]
 
-    def _slot(self, carrier: Carrier, item: Envelope | PoisonError, now: int) -> Slot:
+    def _slot(self, carrier: Carrier, item: Item, now: int) -> Slot:
         ticket = carrier.delivery.ticket
         alone = carrier.open == 1
         if isinstance(item, PoisonError):
             first_seen = ticket.first_seen if ticket else now
             return Slot(carrier=carrier, event=NO_EVENT, key=b"", first_seen=first_seen, alone=alone)
+        if isinstance(item, Control):
+            return self._order(carrier, item, now)
         replayed = ticket is not None and ticket.replay
         scope = scope_of_replay(self.scope, replayed) if replayed else self.scope
         key = key_of(scope, item.id, item.source)
         if ticket is None:
-            return Slot(carrier=carrier, event=item, key=key, first_seen=now, alone=alone)
+            replaces = self.last_delay_wins and item.due_at is not None and item.due_at > now
+            return Slot(carrier=carrier, event=item, key=key, first_seen=now, alone=alone, replaces=replaces)
         return Slot(
             carrier=carrier,
             event=item,
@@ -103,11 +117,27 @@ class Unpacker:
             alone=alone,
         )
 
-    def _sift(self, slot: Slot, item: Envelope | PoisonError, now: int, ledger: Ledger) -> None:
+    def _order(self, carrier: Carrier, order: Control, now: int) -> Slot:
+        """Make the slot of a control envelope. Whenever it comes, it is to be obeyed at once."""
+        ticket = carrier.delivery.ticket
+        event = order.event or Envelope(id=order.id, name="", source=order.source)
+        return Slot(
+            carrier=carrier,
+            event=replace(event, due_at=order.due_at),
+            key=key_of(self.scope, event.id, event.source),
+            first_seen=ticket.first_seen if ticket else now,
+            attempt=ticket.attempt if ticket else 1,
+            replaces=order.event is not None,
+            control=order,
+        )
+
+    def _sift(self, slot: Slot, item: Item, now: int, ledger: Ledger) -> None:
         """End what is poison, foreign, badly named, filtered out or in conflict; leave the rest undecided."""
         ticket = slot.carrier.delivery.ticket
         if isinstance(item, PoisonError):
             ledger.poison(slot, str(item), item.element)
+        elif isinstance(item, Control):
+            return
         elif ticket is not None and ticket.route != self.route:
             log.error("foreign_copy", extra={"of_route": ticket.route, "cure": "set delay.namespace for each route"})
             ledger.pass_on(slot, replace(ticket, due_at=now + FOREIGN_WAIT))
@@ -136,6 +166,8 @@ class Unpacker:
 
     def _conflicts(self, slot: Slot) -> bool:
         """Whether the slot is to be buried for its id; otherwise a conflict is counted and logged here."""
+        if slot.replaces:
+            return False  # it is meant to differ
         payload = Envelope(id="", name=slot.event.name, data=slot.event.data)
         if not self.fingerprints.differs(slot.key, crc32(self.seal(payload))):
             return False

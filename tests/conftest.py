@@ -8,6 +8,8 @@ A test that uses `broker`, `vhost`, `amqp_url` or `fresh_broker` runs once for e
 
 The same holds for `kafka`, `bootstrap` and `fresh_kafka` with the marker `kafka`. `kafka` is shared: its topics and
 groups carry the name `unique`. Tests for which one version must do use `newest_kafka` and `fresh_newest_kafka`.
+
+Servers for the key store on Redis are in `tests/redis_servers.py`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,15 @@ from devtools import kafka as kafkas
 from devtools.kafka import KafkaNode
 from devtools.processes import CommandError
 from devtools.rabbitmq import Node
+from tests.redis_servers import (  # noqa: F401  fixtures
+    fresh_cluster,
+    fresh_redis,
+    redis_cluster,
+    redis_node,
+    redis_program,
+    secured_redis,
+    watched_redis,
+)
 
 # Machines are shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -239,6 +250,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("rabbitmq")
     if needs & KAFKA:
         item.add_marker("kafka")
+    if "redis_program" in needs:
+        item.add_marker("redis")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -246,4 +259,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.collect()
     gc.freeze()  # thousands of tests and modules, which `_alone_with_the_client` need not look through each time
     needs = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    machine.prepare(rabbitmq="broker_version" in needs, kafka=bool(needs & KAFKA), chromium="chromium" in needs)
+    machine.prepare(
+        rabbitmq="broker_version" in needs,
+        kafka=bool(needs & KAFKA),
+        redis="redis_program" in needs,
+        chromium="chromium" in needs,
+    )

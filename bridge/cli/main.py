@@ -1,5 +1,5 @@
 """
-The command line: `event-bridge run | check | publish | dlq | schema | devserver`.
+The command line: `event-bridge run | check | publish | delayed | dlq | schema | devserver`.
 
 Only argparse is imported here, so that `--help` and a mistyped option answer at once; each command imports its own.
 """
@@ -59,10 +59,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"event-bridge {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     settings = _settings_options()
-    _add(commands, "run", "run the bridge until SIGTERM or SIGINT", parents=[settings])
+    _run(_add(commands, "run", "run the bridge until SIGTERM or SIGINT", parents=[settings]))
     _check(_add(commands, "check", "check the settings, without side effects", parents=[settings]))
     _publish(_add(commands, "publish", "publish events to a route's source", parents=[settings]))
     _dlq(_add(commands, "dlq", "look at the dead letters of a route, replay or delete them"), settings)
+    _delayed(_add(commands, "delayed", "show, cancel or move an event that is scheduled"), settings)
     _schema(_add(commands, "schema", "print the JSON schema of the settings"))
     _devserver(_add(commands, "devserver", "run a local event API for development"))
     return top
@@ -97,6 +98,10 @@ def _settings_options() -> argparse.ArgumentParser:
         help="override one setting, such as source.queue=orders; may be repeated",
     )
     return common
+
+
+def _run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--worker", help=argparse.SUPPRESS)  # how a worker is told that it is one
 
 
 def _check(command: argparse.ArgumentParser) -> None:
@@ -146,6 +151,28 @@ def _dlq(command: argparse.ArgumentParser, settings: argparse.ArgumentParser) ->
     for action in (found, shown, back, purged):
         action.add_argument("--route", metavar="NAME", help="the route (default: the only one)")
     purged.add_argument("--yes", action="store_true", required=True, help="really: nothing brings them back")
+
+
+def _delayed(command: argparse.ArgumentParser, settings: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    shown = _add(actions, "show", "show when it is due, or what became of it", parents=[settings])
+    cancelled = _add(actions, "cancel", "see to it that it is never sent", parents=[settings])
+    moved = _add(actions, "move", "have it sent at another time", parents=[settings])
+    for action in (shown, cancelled, moved):
+        action.add_argument("id", metavar="ID", help="the event's id")
+        action.add_argument("--route", metavar="NAME", help="the route (default: the only one)")
+        action.add_argument("--source", metavar="URI", help="of a CloudEvent: its source")
+    when = moved.add_mutually_exclusive_group(required=True)
+    when.add_argument("--until", metavar="TIME", help="the new time, such as 2030-01-31T12:00:00Z")
+    when.add_argument("--in", dest="wait", metavar="TIME", help="the new time, from now, such as 30s or 1h30m")
+    moved.add_argument(
+        "--event",
+        type=Path,
+        metavar="FILE",
+        help="the event as JSON: needed for a time before the old one; it goes by a control envelope",
+    )
+    moved.add_argument("--key", help="Kafka: the key of the control envelope's record")
+    moved.add_argument("--topic", help="Kafka: the topic (default: the only one that the source reads)")
 
 
 def _schema(command: argparse.ArgumentParser) -> None:

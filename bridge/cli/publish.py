@@ -51,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
     name, route = chosen_route(loaded.settings, options.route)
     events, headers = _events(options), _headers(options.headers)
     try:
-        way = _way(name, route, options)
+        way = way_to(name, route, options)
         with logging_to(sys.stderr, level="warning"):
             asyncio.run(way.publish(_batches(options.shape, events, headers)))
     except Problem:
@@ -66,7 +66,7 @@ def main(options: argparse.Namespace) -> int:
     return OK
 
 
-def _way(name: str, route: Route, options: argparse.Namespace) -> Way:
+def way_to(name: str, route: Route, options: argparse.Namespace) -> Way:
     """Find out where the events go. Raises Problem for options that do not fit, ConfigError for the settings."""
     source = route.source
     if isinstance(source, KafkaSourceSettings):

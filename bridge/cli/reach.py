@@ -90,9 +90,14 @@ async def _target(name: str, route: Route) -> list[Finding]:
 
 
 async def _store(settings: StoreSettings) -> list[Finding]:
-    """Look at the key store's file, which is not opened: that could change it."""
+    """Look at the key store's server, or at its file, which is not opened: that could change it."""
     if settings.type == "memory":
         return [Finding("store", "ok", "in memory")]
+    if settings.type == "redis":
+        store = settings.build()
+        await store.open()
+        await store.close()
+        return [Finding("store", "ok", f"{settings.place} reached, nothing written")]
     return [await asyncio.to_thread(_file, settings.path)]
 
 

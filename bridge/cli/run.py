@@ -1,4 +1,4 @@
-"""`event-bridge run`: the daemon."""
+"""`event-bridge run`: the daemon, in this process or in as many as the settings say."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bridge.cli.main import FAULT, OK
 from bridge.cli.signals import Asked
@@ -16,30 +17,68 @@ from bridge.settings.problems import Problems
 from bridge.telemetry.logs import logging_to
 from bridge.telemetry.redaction import redact
 
+if TYPE_CHECKING:
+    from bridge.settings.load import Loaded
+    from bridge.settings.tree import Settings
+    from bridge.workers.leash import Leash
+
 log = logging.getLogger(__name__)
 
 
 def main(options: argparse.Namespace) -> int:
     """Run until asked to stop. 0: everything was drained; 1: a fault; ConfigError: the settings cannot work."""
     asked = Asked()
-    from bridge import app  # after the signals are caught: these imports take a while
-    from bridge.settings.load import load, secrets_of
+    leash = _leash(options.worker, asked) if options.worker else None
+    from bridge.settings.load import load, secrets_of  # after the signals are caught: these imports take a while
 
     loaded = load(file=options.config, environment=os.environ, assignments=options.assignments)
     settings = loaded.settings
     redact.hide(secrets_of(settings))
-    with logging_to(sys.stdout, style=settings.log.format, level=settings.log.level):
-        try:
-            asked.run(lambda stop: app.run(settings, stop))
-        except asyncio.CancelledError:
-            log.warning("stopped_without_draining")
-            return FAULT
-        except Exception as error:
-            if problems := list(_settings_at_fault(error)):
-                raise Problems(map(loaded.located, problems)) from None
-            log.critical("fault", exc_info=error)
-            return FAULT
+    worker = leash.number if leash else None
+    with logging_to(sys.stdout, style=settings.log.format, level=settings.log.level, worker=worker):
+        return _run(loaded, asked, leash)
+
+
+def _leash(word: str, asked: Asked) -> Leash:
+    from bridge.workers.leash import Leash
+
+    leash = Leash.parse(word)
+    leash.hold(asked)
+    return leash
+
+
+def _run(loaded: Loaded, asked: Asked, leash: Leash | None) -> int:
+    try:
+        return asked.run(lambda stop: _work(loaded.settings, stop, leash))
+    except asyncio.CancelledError:
+        log.warning("stopped_without_draining")
+        return FAULT
+    except Exception as error:
+        if problems := list(_settings_at_fault(error)):
+            raise Problems(map(loaded.located, problems)) from None
+        log.critical("fault", exc_info=error)
+        return FAULT
+
+
+async def _work(settings: Settings, stop: asyncio.Event, leash: Leash | None) -> int:
+    """Be a worker, the parent of some, or all there is."""
+    from bridge.workers.cpus import workers_of
+
+    if leash is None and (count := workers_of(settings.workers)) > 1:
+        from bridge.workers.supervisor import Supervisor
+
+        command = [sys.executable, *sys.orig_argv[1:]]
+        return await Supervisor(command, count, settings.admin, settings.drain_timeout).run(stop)
+    from bridge import app
+
+    if leash is None:
+        await app.run(settings, stop)
         return OK
+    from bridge.workers.naming import settings_of
+
+    leash.allow(settings.drain_timeout)
+    await app.run(settings_of(leash.number, settings), stop, leash.reporting)
+    return OK
 
 
 def _settings_at_fault(error: BaseException) -> Iterator[ConfigError]:

@@ -8,15 +8,17 @@ the broker, so a failure anywhere can repeat an event but never lose one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 
+from bridge.core.control import TOO_SOON, Effect, effect_of
+from bridge.core.copies import burial, hold, poisoned
 from bridge.core.retry import GiveUp
-from bridge.core.slots import Ending, Mark, Park, Result, Rules, Slot
+from bridge.core.slots import Ending, Mark, Park, Result, Rules, Slot, ask_of, kin_of
 from bridge.model import (
     Accepted,
     Answer,
     Ask,
-    Burial,
     Claim,
     Envelope,
     Hold,
@@ -24,8 +26,7 @@ from bridge.model import (
     Outcome,
     Rejected,
     Retryable,
-    Shape,
-    Stage,
+    Standing,
     Ticket,
     Unsent,
 )
@@ -41,7 +42,7 @@ class Ledger:
         self._endings: list[tuple[Slot, Ending]] = []
         self.open: dict[Slot, None] = {}  # an ordered set: not yet settled, parked or returned
         self._undecided: set[Slot] = set()
-        self.claimed_keys: dict[bytes, None] = {}
+        self.claimed_keys: dict[bytes, Slot] = {}
         for slot in slots:
             self.admit(slot)
 
@@ -87,19 +88,27 @@ class Ledger:
         del self.open[slot]
         for twin in slot.twins:
             self.open.pop(twin, None)  # a slot that was parked brings its twins back unentered
-        self.claimed_keys.pop(slot.key, None)
+        if self._owns(slot):
+            del self.claimed_keys[slot.key]
 
     @property
     def undecided(self) -> list[Slot]:
         """Slots without an ending, in the order of the batch: once claims are answered, those to send."""
         return [slot for slot in self.open if slot in self._undecided]
 
+    @property
+    def orders(self) -> list[Slot]:
+        """Control envelopes that nothing has come of yet. They are never sent."""
+        return [slot for slot in self.undecided if slot.control is not None and slot.effect is None]
+
     def sort(self, now: int, room: int, native: Callable[[Envelope, int], bool]) -> list[Ask]:
         """Tell apart what is due now, what waits, and copies of the same event; say which keys to claim."""
-        leaders: dict[tuple[bytes, Stage, int], Slot] = {}
+        leaders: dict[Hashable, Slot] = {}
         for slot in self.undecided:
-            # The store answers a copy that came due and its own original differently: neither may follow the other.
-            leader = leaders.setdefault((slot.key, slot.stage, slot.gen), slot)
+            if slot.control is not None and slot.control.event is None:
+                self._until(slot, now, native)
+                continue
+            leader = leaders.setdefault(kin_of(slot), slot)
             if leader is not slot:
                 self._follow(slot, leader)
                 continue
@@ -110,13 +119,17 @@ class Ledger:
                 self._asked.append(slot)
             elif self._put_off(slot, until, now, room):
                 room -= 1
-        return [Ask(slot.key, slot.stage, slot.gen) for slot in self._asked]
+        return [ask_of(slot) for slot in self._asked]
 
     def claimed(self, claims: Sequence[Claim], now: int, room: int) -> None:
         """Learn the store's answers to `sort`, in its order."""
         for slot, claim in zip(self._asked, claims, strict=True):
+            if slot.control is not None and slot.effect is None and claim.answer is not Answer.BUSY:
+                self._ordered(slot, claim)
+                continue
             match claim.answer:
                 case Answer.GRANTED:
+                    self._take_over(slot, claim)
                     self._granted(slot)
                 case Answer.BUSY:
                     # Never settled away: the one who has it may yet fail.
@@ -130,7 +143,19 @@ class Ledger:
     def unclaimed(self) -> None:
         """Go on without the store, which is down."""
         for slot in self._asked:
-            self._granted(slot, claimed=False)
+            if slot in self._undecided:
+                self._granted(slot, claimed=False)
+
+    def obeyed(self, slot: Slot, before: Standing, now: int, room: int) -> None:
+        """Learn how it stood with the event of an order that came without one."""
+        assert slot.control is not None
+        slot.effect = effect_of(slot.control, before)
+        if slot.effect is None:
+            self.end(slot, self._busy(slot, now, max(0, before.until - now) / 1000, parkable=room > 0))
+        elif slot.effect is Effect.REFUSED:
+            self._bury(slot, "poison", TOO_SOON, Mark.NONE)
+        else:
+            self.end(slot, Ending(Result.CONTROL))
 
     def sent(self, slot: Slot, outcome: Outcome, now: int, *, outage: bool, rand: float, room: int) -> None:
         """
@@ -151,8 +176,9 @@ class Ledger:
 
     def defer(self, slot: Slot, now: int, wait: int, reason: str) -> None:
         """Hold a slot, for `wait` ms, that has waited long enough for what is down; its attempt is not used up."""
-        hold = self._hold(slot, now + wait, slot.attempt, reason)
-        self.end(slot, Ending(Result.DEFERRED, hold, self._release(slot)))
+        self.end(
+            slot, Ending(Result.DEFERRED, hold(self._rules, slot, now + wait, slot.attempt, reason), self._held(slot))
+        )
 
     def pass_on(self, slot: Slot, ticket: Ticket) -> None:
         """Hold a copy that is not ours, under its own ticket."""
@@ -169,19 +195,36 @@ class Ledger:
 
     def poison(self, slot: Slot, reason: str, element: bytes | None = None) -> None:
         """Bury what is no event of this route, as the publisher sent it; of an array, only the bad `element`."""
-        delivery = slot.carrier.delivery
-        shape = delivery.ticket.shape if delivery.ticket else Shape.ORIGINAL
-        body, route = element or delivery.body, self._rules.route
-        burial = Burial(delivery, body, reason, "poison", first_seen=slot.first_seen, shape=shape, route=route)
-        self.end(slot, Ending(Result.POISON, burial))
+        self.end(slot, Ending(Result.POISON, poisoned(self._rules, slot, reason, element)))
+
+    def _ordered(self, slot: Slot, claim: Claim) -> None:
+        """Let an order that carries its event take the place of the scheduled copy, where there is one."""
+        if claim.gen is not None:
+            slot.effect, slot.alone = Effect.DONE, False
+            self._take_over(slot, claim)
+            self._granted(slot)
+        elif claim.answer is Answer.GRANTED:
+            slot.effect = Effect.UNKNOWN
+            self.end(slot, Ending(Result.CONTROL, mark=Mark.RELEASE))
+        else:
+            slot.effect = Effect.DONE if claim.answer is Answer.SCHEDULED else Effect.TOO_LATE
+            self.end(slot, Ending(Result.CONTROL))
+
+    def _take_over(self, slot: Slot, claim: Claim) -> None:
+        """Go on under the generation, or wait for the time, that the store says."""
+        if claim.gen is not None:
+            slot.gen = claim.gen
+        if claim.due_at is not None:
+            slot.event = replace(slot.event, due_at=claim.due_at)
+            self._later[slot] = claim.due_at
 
     def _granted(self, slot: Slot, *, claimed: bool = True) -> None:
         if claimed:
-            self.claimed_keys[slot.key] = None
+            self.claimed_keys[slot.key] = slot
         until = self._later.get(slot)
         if until is not None:
             mark = Mark.SCHEDULE if claimed else Mark.NONE
-            self.end(slot, Ending(Result.SCHEDULED, self._hold(slot, until, slot.attempt, "delay"), mark))
+            self.end(slot, Ending(Result.SCHEDULED, hold(self._rules, slot, until, slot.attempt, "delay"), mark))
 
     def _put_off(self, slot: Slot, until: int, now: int, room: int) -> bool:
         """Let a slot wait for its time, in the delay line or in the process; whether it takes room there."""
@@ -189,14 +232,23 @@ class Ledger:
             self.end(slot, Ending(Result.PARKED, Park(until)))
             return True
         if slot.alarm > now:  # came back early: its SCHEDULED record still stands
-            self.end(slot, Ending(Result.DEFERRED, self._hold(slot, until, slot.attempt, "delay")))
+            self.end(slot, Ending(Result.DEFERRED, hold(self._rules, slot, until, slot.attempt, "delay")))
         else:
             self._later[slot] = until
             self._asked.append(slot)
         return False
 
+    def _held(self, slot: Slot) -> Mark:
+        """What becomes of the claim of an event that is held for its next attempt."""
+        ticket = slot.carrier.delivery.ticket
+        replaced = slot.gen > (ticket.gen if ticket else 0)
+        return Mark.SCHEDULE if replaced and self._owns(slot) else self._release(slot)
+
     def _release(self, slot: Slot) -> Mark:
-        return Mark.RELEASE if slot.key in self.claimed_keys else Mark.NONE
+        return Mark.RELEASE if self._owns(slot) else Mark.NONE
+
+    def _owns(self, slot: Slot) -> bool:
+        return self.claimed_keys.get(slot.key) is slot
 
     def _follow(self, slot: Slot, leader: Slot) -> None:
         self._undecided.remove(slot)
@@ -208,8 +260,8 @@ class Ledger:
         """When the slot may go on, in ms; None when it was buried because that is too far away."""
         due = slot.event.due_at or 0
         if due - now > self._rules.max_delay:
-            limit = self._rules.max_delay // 1000
-            self._bury(slot, "too_late", f"due in {(due - now) // 1000} s, beyond max_delay of {limit} s", Mark.NONE)
+            why = f"due in {(due - now) // 1000} s, beyond max_delay of {self._rules.max_delay // 1000} s"
+            self._bury(slot, "too_late", why, Mark.NONE)
             return None
         if due > now and not native(slot.event, now):
             return max(slot.alarm, due)
@@ -219,7 +271,7 @@ class Ledger:
         wait = int(remaining * 1000)
         if parkable:
             return Ending(Result.PARKED, Park(now + min(wait, self._rules.busy_poll)))
-        return Ending(Result.DEFERRED, self._hold(slot, now + wait, slot.attempt, "a copy of it is being sent"))
+        return Ending(Result.DEFERRED, hold(self._rules, slot, now + wait, slot.attempt, "a copy of it is being sent"))
 
     def _failed(
         self, slot: Slot, reason: str, after: float | None, now: int, *, free: bool, rand: float, room: int
@@ -229,10 +281,11 @@ class Ledger:
         until = now + int(self._rules.retry.delay(slot.attempt, after=after, rand=rand) * 1000)
         attempt = slot.attempt if free else slot.attempt + 1
         if until - now <= self._rules.hold_window and room > 0:
-            self._retry_here(slot, until, attempt)
+            slot.attempt, slot.alarm = attempt, until
+            self.end(slot, Ending(Result.PARKED, Park(until), Mark.RELEASE))
             return
         result = Result.DEFERRED if free else Result.RETRIED
-        self.end(slot, Ending(result, self._hold(slot, until, attempt, reason), Mark.RELEASE))
+        self.end(slot, Ending(result, hold(self._rules, slot, until, attempt, reason), self._held(slot)))
 
     def _gives_up(self, slot: Slot, reason: str, now: int) -> bool:
         """Bury what has failed too often or is too old; False where it may go on."""
@@ -245,49 +298,6 @@ class Ledger:
         self._bury(slot, last.value, f"gave up after {why}: {reason}")
         return True
 
-    def _retry_here(self, slot: Slot, until: int, attempt: int) -> None:
-        slot.attempt, slot.alarm = attempt, until
-        self.end(slot, Ending(Result.PARKED, Park(until), Mark.RELEASE))
-
     def _bury(self, slot: Slot, kind: str, reason: str, mark: Mark = Mark.COMMIT) -> None:
         """Buried counts as done in the store, so that a copy of a dead event is not tried all over again."""
-        self.end(slot, Ending(Result.DEAD, self._burial(slot, kind, reason), mark))
-
-    def _burial(self, slot: Slot, kind: str, reason: str) -> Burial:
-        body, shape = self._sealed(slot)
-        return Burial(
-            slot.carrier.delivery,
-            body,
-            reason,
-            kind,
-            event_id=slot.event.id or None,
-            name=slot.event.name or None,
-            attempts=slot.attempt if kind in {"rejected", "exhausted", "expired", "stuck"} else 0,
-            first_seen=slot.first_seen,
-            shape=shape,
-            route=self._rules.route,
-        )
-
-    def _hold(self, slot: Slot, until: int, attempt: int, reason: str) -> Hold:
-        body, shape = self._sealed(slot)
-        delivery = slot.carrier.delivery
-        ticket = Ticket(
-            route=self._rules.route,
-            id=slot.event.id,
-            due_at=until,
-            attempt=attempt,
-            first_seen=slot.first_seen,
-            gen=slot.gen,
-            shape=shape,
-            reason=reason,
-            origin=delivery.ticket.origin if delivery.ticket else delivery.origin,
-            event_due=slot.event.due_at,
-            replay=delivery.ticket.replay if delivery.ticket else "",
-        )
-        return Hold(delivery, body, ticket)
-
-    def _sealed(self, slot: Slot) -> tuple[bytes, Shape]:
-        delivery = slot.carrier.delivery
-        if slot.alone:
-            return delivery.body, delivery.ticket.shape if delivery.ticket else Shape.ORIGINAL
-        return self._rules.seal(slot.event), Shape.ENVELOPE
+        self.end(slot, Ending(Result.DEAD, burial(self._rules, slot, kind, reason), mark))

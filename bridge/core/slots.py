@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from bridge.core.control import Control, Effect
 from bridge.core.retry import RetryPolicy
-from bridge.model import Burial, Delivery, Envelope, Hold, Stage
+from bridge.model import Ask, Burial, Delivery, Envelope, Hold, Stage
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +32,9 @@ class Slot:
     gen: int = 0
     alarm: int = 0  # when a held copy was to come back; 0 for a delivery from the intake
     alone: bool = True  # the only event of its delivery, so the publisher's bytes stand for it
+    replaces: bool = False  # it takes the place of an earlier copy that is scheduled for another time
+    control: Control | None = None  # the order that it is, or that came with it
+    effect: Effect | None = None  # what that came to, once it is known
     twins: list[Slot] = field(default_factory=list)  # later copies of the same key; they share its fate
 
     @property
@@ -65,6 +69,7 @@ class Result(Enum):
     DEFERRED = "deferred"  # held, same attempt: an outage, or a copy of it is being sent elsewhere
     CANCELLED = "cancelled"
     FILTERED = "filtered"
+    CONTROL = "control"  # no event, but an order: cancel or move another one
     POISON = "poison"
     DEAD = "dead"
     RETURNED = "returned"  # given back to the broker at shutdown, or taken back by it while the event waited
@@ -90,3 +95,21 @@ class Rules:
     hold_window: int = 3_000
     max_delay: int = 365 * 86_400_000
     busy_poll: int = 500  # how soon a parked slot asks again after BUSY
+
+
+def kin_of(slot: Slot) -> Hashable:
+    """
+    What makes two slots of a batch copies of each other, so that one may follow the other.
+
+    The store answers a copy that came due and its own original differently; an order is no copy of its event; and of
+    two that are due at different times, the second may be meant to replace the first.
+    """
+    due_at = slot.event.due_at if slot.replaces else None
+    return slot.key, slot.stage, slot.gen, slot.control is None, due_at
+
+
+def ask_of(slot: Slot) -> Ask:
+    """What the key store is asked. An order asks like a new event, whatever way it came."""
+    if slot.stage is Stage.DUE and slot.control is None:
+        return Ask(slot.key, Stage.DUE, slot.gen, slot.alarm)
+    return Ask(slot.key, due_at=slot.event.due_at or 0, replaces=slot.replaces)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bridge.core.control import Effect, Op
 from bridge.core.slots import Result
 from bridge.model import Stage, Verdict
 
@@ -49,6 +50,7 @@ class Tally:
     in_flight: Counter[Stage] = field(default_factory=Counter)  # deliveries
     events: Counter[Result] = field(default_factory=Counter)
     buried: Counter[str] = field(default_factory=Counter)  # by kind
+    controls: Counter[tuple[Op, Effect]] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)  # of sends: accepted, retryable, rejected, misconfigured
     conflicts: int = 0  # same id, other payload
     naming_complaints: int = 0

@@ -14,6 +14,7 @@ from bridge.rabbitmq.options import SharedConnectionSettings
 from bridge.settings.tree import Route, Settings
 from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
+from bridge.stores import OF_ONE_PROCESS
 
 MEMORY = "memory"
 LONGEST_STUCK = 900.0  # seconds, on RabbitMQ
@@ -24,6 +25,27 @@ def review(settings: Settings) -> Iterator[ConfigError]:
     for name, route in settings.routes.items():
         yield from _of_route(f"routes.{name}", route)
     yield from _shared(settings)
+    yield from _of_workers(settings)
+
+
+def _of_workers(settings: Settings) -> Iterator[ConfigError]:
+    """Find what several processes cannot share. `auto` counts as several, whatever machine it is read on."""
+    if settings.workers == 1:
+        return
+    if settings.store.type in OF_ONE_PROCESS:
+        yield ConfigError(
+            "workers",
+            f"needs a store that the workers share, and `store.type: {settings.store.type}` is of one process: each "
+            "would send what another one has sent already",
+            "Use the store `redis`, or 1 worker",
+        )
+    for name, route in settings.routes.items():
+        if route.source.type == MEMORY:
+            yield ConfigError(
+                f"routes.{name}.source.type",
+                "`memory` is of one process: nothing that one worker has reaches another",
+                "Use a broker, or 1 worker",
+            )
 
 
 def _of_route(where: str, route: Route) -> Iterator[ConfigError]:

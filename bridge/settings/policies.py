@@ -134,6 +134,14 @@ class DedupSettings(Frozen):
         "settle",
         description="A known id with another payload: `settle` it as a duplicate, or `bury` it. Counted either way.",
     )
+    on_conflict_delay: Literal["first", "last"] = Field(
+        "first",
+        description=(
+            "A known id that is scheduled already, published again with another due time: the `first` wins and the "
+            "later one is a duplicate, or the `last` takes its place, with its own payload. `last` keeps all waiting "
+            "here, as `timing.native: never` does."
+        ),
+    )
     store_down: Literal["pause", "forward"] = Field(
         "pause",
         description=(
@@ -163,7 +171,23 @@ class TimingSettings(Frozen):
     )
     native: Literal["auto", "never"] = Field(
         "auto",
-        description="`auto` leaves the waiting to a target that can hold events itself; `never` always waits here.",
+        description=(
+            "`auto` leaves the waiting to a target that can hold events itself, unless they may be moved or cancelled "
+            "here (`control`, `dedup.on_conflict_delay`); `never` always waits here."
+        ),
+    )
+
+
+class ControlSettings(Frozen):
+    """Control envelopes: bodies on the source that cancel or move an event by its id."""
+
+    enabled: bool = Field(
+        False,
+        description=(
+            "Take `{op: cancel, id}` and `{op: reschedule, id, until}` on the source for orders, not for events; see "
+            "docs/scheduling.md. Whoever may publish there may then cancel. All waiting is done here, as with "
+            "`timing.native: never`."
+        ),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
 
 from bridge.apis import TargetSettings
 from bridge.deadletters import DeadLettersSettings
@@ -16,6 +16,7 @@ from bridge.formats.naming import Naming
 from bridge.settings.base import Frozen
 from bridge.settings.policies import (
     BreakerSettings,
+    ControlSettings,
     DedupSettings,
     FilterSettings,
     LimitsSettings,
@@ -43,6 +44,21 @@ def _route_name(name: str) -> str:
 
 
 RouteName = Annotated[str, AfterValidator(_route_name)]
+
+
+MOST_WORKERS = 128
+
+
+def _workers(value: object) -> object:
+    """Read a number or `auto`, and say so in one sentence where it is neither."""
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if value == "auto" or (type(number) is int and 1 <= number <= MOST_WORKERS):
+        return number
+    problem = f"must be a whole number from 1 to {MOST_WORKERS}, or auto"
+    raise ValueError(problem)
+
+
+Workers = Annotated[Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"], BeforeValidator(_workers)]
 
 
 def _as_the_source(settings: Any) -> Callable[[dict[str, Any]], Any]:
@@ -75,6 +91,9 @@ class Route(Frozen):
         default_factory=_as_the_source(DeadLettersSettings),
         description="Where events end that can never pass. By default at the source's broker.",
     )
+    control: ControlSettings = Field(
+        ControlSettings(), description="Whether events are cancelled by what is published."
+    )
     retry: RetrySettings = Field(RetrySettings(), description="How failed events are tried again.")
     breaker: BreakerSettings = Field(BreakerSettings(), description="When the target counts as down.")
 
@@ -97,6 +116,11 @@ class Settings(Frozen):
     )
     admin: AdminSettings = Field(AdminSettings(), description="The port for health and metrics.")
     log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
+    workers: Workers = Field(
+        1,
+        description="Processes that share the work; `auto` is the number of CPUs that may be used. More than one need "
+        "a store that they can share.",
+    )
     drain_timeout: Duration = Field(
         20.0, ge=0, le=3600, description="How long to finish what is under way when asked to stop."
     )

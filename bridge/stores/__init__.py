@@ -7,9 +7,10 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import Field
 
 from bridge.stores.memory import MemorySettings
+from bridge.stores.redis import RedisSettings
 from bridge.stores.sqlite import SqliteSettings
 
-StoreSettings: TypeAlias = Annotated[SqliteSettings | MemorySettings, Field(discriminator="type")]
+StoreSettings: TypeAlias = Annotated[SqliteSettings | RedisSettings | MemorySettings, Field(discriminator="type")]
 
 OF_ONE_PROCESS: Final = ("sqlite", "memory")
 """The types that no second process can share."""

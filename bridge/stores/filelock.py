@@ -43,7 +43,7 @@ class FileLock:
             os.close(fd)
             raise StoreUnavailable(
                 f"store.path: {self._path} is locked by another process. Stop that one, or give each its own path; "
-                "several instances on one queue need a store they can share"
+                "several instances on one queue share a store of the type redis"
             ) from error
         except OSError as error:
             os.close(fd)

@@ -44,6 +44,10 @@ class Generations:
                 return True
         return False
 
+    def until(self, key: bytes) -> int | None:
+        """When the key is forgotten; None where it is not known."""
+        return max((self._until[born] for born, shards in self._live.items() if key in shards[key[0]]), default=None)
+
     def begin(self, born: int, now: int) -> None:
         """
         Make room for a generation. One that was born in the future counts as born now.

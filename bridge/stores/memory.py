@@ -9,11 +9,10 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.core import claims
-from bridge.core.claims import Claimed, Done
-from bridge.model import Ask, Claim, Schedule
+from bridge.core.claims import Claimed, Done, Record
+from bridge.model import Ask, Claim, Move, Schedule, Standing, StoreStats
 from bridge.stores.clock import Clock, steady_clock
 from bridge.stores.records import Records
-from bridge.stores.stats import StoreStats
 from bridge.units import Duration
 
 log = logging.getLogger(__name__)
@@ -80,8 +79,9 @@ class MemoryStore:
         return [self._records.renew(key, bid, now) for key in keys]
 
     async def commit(self, keys: Sequence[bytes], *, ttl: float) -> None:
-        done = claims.commit(self._now(), _ms(ttl))
-        self._records.forget(keys)
+        now = self._now()
+        done = claims.commit(None, now, _ms(ttl))
+        self._records.forget(keys, self._records.left_over(keys, now, _ms(ttl)))
         for key in keys:
             self._done.pop(key, None)  # so that it moves to the end
             self._done[key] = done
@@ -103,12 +103,33 @@ class MemoryStore:
                 self._records.release(item.key, owner, now)
                 self._unrecorded += 1
 
-    async def cancel(self, key: bytes, *, ttl: float) -> bool:
+    async def cancel(self, keys: Sequence[bytes], *, ttl: float) -> list[Standing]:
         now = self._now()
-        if not (record := self._records.cancel(key, _ms(ttl), now)):
-            return False
-        self._records.put(key, record)
-        return True
+        before = []
+        for key in keys:
+            before.append(self._standing(key, now))
+            if record := claims.cancel(self._record(key, now), _ms(ttl), now):
+                self._records.put(key, record)
+        return before
+
+    async def move(self, items: Sequence[Move], *, ttl: float) -> list[Standing]:
+        now = self._now()
+        before = []
+        for item in items:
+            before.append(self._standing(item.key, now))
+            if record := claims.move(self._record(item.key, now), item, _ms(ttl), now):
+                self._records.put(item.key, record)
+        return before
+
+    async def look(self, keys: Sequence[bytes]) -> list[Standing]:
+        now = self._now()
+        return [self._standing(key, now) for key in keys]
+
+    def _standing(self, key: bytes, now: int) -> Standing:
+        return claims.standing(self._record(key, now), now)
+
+    def _record(self, key: bytes, now: int) -> Record | None:
+        return claims.current(self._done.get(key), now) or self._records.get(key)
 
     def _now(self) -> int:
         """Read the clock, and forget what has expired by now: O(1) a key, since the oldest stand first."""

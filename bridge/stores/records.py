@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bridge.core import claims
 from bridge.core.claims import Cancelled, Claimed, Record, Scheduled, Waiting
@@ -66,24 +66,23 @@ class Records:
         """What the owner's claim would become; None where it was lost. Nothing is changed yet."""
         return claims.schedule(self.get(item.key), item, owner, ttl, now)
 
-    def cancel(self, key: bytes, ttl: int, now: int) -> Cancelled | None:
-        """What a scheduled record would become; None where it is not one. Nothing is changed yet."""
-        return claims.cancel(self.get(key), ttl, now)
-
     def is_owned(self, key: bytes, owner: str, now: int) -> bool:
         live = claims.current(self.get(key), now)
         return isinstance(live, Claimed) and live.owner == owner
 
-    def waiting_among(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Which of the keys are scheduled or cancelled, whether claimed or not."""
-        return [key for key in keys if key in self._waiting] if self._waiting else []
+    def left_over(self, keys: Sequence[bytes], now: int, ttl: int) -> dict[bytes, Cancelled | None]:
+        """Of the keys that are scheduled or cancelled: what has to stay of them once they are done for `ttl`."""
+        waiting = self._waiting
+        return {key: claims.left_over(waiting[key], now, ttl) for key in keys if key in waiting} if waiting else {}
 
-    def forget(self, keys: Sequence[bytes]) -> None:
+    def forget(self, keys: Sequence[bytes], left_over: Mapping[bytes, Cancelled | None]) -> None:
         """Drop the records of keys that are done: a plain loop, since every event passes here."""
         for open_records in (self._claims, self._waiting):
             if open_records:
                 for key in keys:
                     open_records.pop(key, None)
+        for key, record in left_over.items():
+            self.put(key, record)
 
     def has_room(self, key: bytes, limit: int) -> bool:
         """Whether a waiting record of the key would be one of at most `limit`."""

@@ -12,15 +12,15 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.core import claims
-from bridge.core.claims import Claimed, Scheduled, Waiting
+from bridge.core.claims import Cancelled, Claimed, Done, Record, Scheduled
 from bridge.errors import StoreUnavailable
-from bridge.model import Ask, Claim, Schedule
+from bridge.model import Ask, Claim, Move, Schedule, Standing, StoreStats
+from bridge.stores.alarms import Alarms
 from bridge.stores.clock import Clock, steady_clock
 from bridge.stores.generations import Generations
 from bridge.stores.keylog import Entry, KeyLog
 from bridge.stores.records import Records
 from bridge.stores.schema import Synchronous, row_of
-from bridge.stores.stats import StoreStats
 from bridge.stores.writer import Writer
 from bridge.units import Duration
 
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 _GENERATIONS: Final = 4  # to a ttl
 _TICK: Final = 1.0  # seconds
 _DISK_LIMIT: Final = 10.0  # seconds that a write may take
-_CANCEL: Final = "(cancel)"  # the owner of a claim that ends in Cancelled
-_CANCEL_LEASE: Final = 60_000  # ms; longer than a write may take
 
 
 class SqliteSettings(BaseModel):
@@ -94,8 +92,8 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._log: KeyLog | None = None
+        self._alarms: Alarms | None = None
         self._evicted = 0
-        self._unrecorded = 0
 
     async def open(self) -> None:
         """
@@ -110,6 +108,7 @@ class SqliteStore:
         self._log = keys
         self._writer = Writer(keys, limit=_DISK_LIMIT)
         self._writer.start()
+        self._alarms = Alarms(self._records, self._writer, self._clock, limit=self._max_keys)
         self._forget(obsolete, self._writer)
         self._beat()
 
@@ -122,7 +121,7 @@ class SqliteStore:
                 self._load_generation(keys, born, now)
             obsolete = []
             for key, record in keys.waiting():
-                if record.until <= now or self._done.known(key):
+                if record.until <= now or (isinstance(record, Scheduled) and self._done.known(key)):
                     obsolete.append(key)
                 else:
                     self._records.put(key, record)
@@ -157,7 +156,7 @@ class SqliteStore:
             scheduled=self._records.waiting,
             healthy=self._writer is not None and self._writer.failing is None,
             evicted=self._evicted,
-            unrecorded=self._unrecorded,
+            unrecorded=self._alarms.unrecorded if self._alarms else 0,
             damaged=self._log.damaged if self._log else 0,
         )
 
@@ -187,13 +186,16 @@ class SqliteStore:
             raise ValueError(f"ttl {ttl:g} s is more than the {self._ttl / 1000:g} s that this store keeps keys for")
         writer = self._running()
         if keys:
-            waiting = self._records.waiting_among(keys)
-            await writer.submit(Entry(keys=keys, forget=waiting), partial(self._committed, keys))
+            left_over = self._records.left_over(keys, self._clock(), _ms(ttl))
+            rows = [row_of(key, record) for key, record in left_over.items() if record]
+            forget = [key for key, record in left_over.items() if not record]
+            entry = Entry(keys=keys, put=rows, forget=forget)
+            await writer.submit(entry, partial(self._committed, keys, left_over))
 
-    def _committed(self, keys: Sequence[bytes], born: int) -> None:
+    def _committed(self, keys: Sequence[bytes], left_over: Mapping[bytes, Cancelled | None], born: int) -> None:
         self._done.begin(born, self._clock())
         self._done.add(born, keys)
-        self._records.forget(keys)
+        self._records.forget(keys, left_over)
 
     async def release(self, keys: Sequence[bytes], *, owner: str) -> None:
         self._running()
@@ -202,45 +204,23 @@ class SqliteStore:
             self._records.release(key, owner, now)
 
     async def schedule(self, items: Sequence[Schedule], *, owner: str, ttl: float) -> None:
-        writer, now = self._running(), self._clock()
-        records: dict[bytes, Waiting] = {}
-        for item in items:
-            if not (record := self._records.schedule(item, owner, _ms(ttl), now)):
-                continue
-            if self._records.has_room(item.key, self._max_keys - len(records)):
-                records[item.key] = record
-            else:
-                self._records.release(item.key, owner, now)
-                self._unrecorded += 1
-        if records:
-            rows = [row_of(key, record) for key, record in records.items()]
-            await writer.submit(Entry(put=rows), partial(self._waits, records, owner))
+        await self._open_alarms().schedule(items, owner, _ms(ttl))
 
-    async def cancel(self, key: bytes, *, ttl: float) -> bool:
-        """
-        Cancel a scheduled event. StoreUnavailable leaves open whether it is.
+    async def cancel(self, keys: Sequence[bytes], *, ttl: float) -> list[Standing]:
+        """Cancel what is scheduled. StoreUnavailable leaves open whether it is."""
+        return await self._open_alarms().cancel(keys, self._known(keys), _ms(ttl))
 
-        To cancel is to work on the key like anyone else: claim it, so that a copy that comes due during the write is
-        BUSY and looks again, and give the claim back if nothing comes of it.
-        """
-        writer, now = self._running(), self._clock()
-        was = claims.current(self._records.get(key), now)
-        record = claims.cancel(was, _ms(ttl), now)
-        if record is None or not isinstance(was, Scheduled):
-            return False
-        self._records.put(key, Claimed(_CANCEL, now + _CANCEL_LEASE, was))
-        try:
-            await writer.submit(Entry(put=[row_of(key, record)]), partial(self._waits, {key: record}, _CANCEL))
-        except StoreUnavailable:
-            self._records.release(key, _CANCEL, self._clock())
-            raise
-        return True
+    async def move(self, items: Sequence[Move], *, ttl: float) -> list[Standing]:
+        """Put off what is scheduled for earlier. StoreUnavailable leaves open whether it is."""
+        return await self._open_alarms().move(items, self._known([item.key for item in items]), _ms(ttl))
 
-    def _waits(self, records: Mapping[bytes, Waiting], owner: str, _born: int) -> None:
-        now = self._clock()
-        for key, record in records.items():
-            if self._records.is_owned(key, owner, now):  # else the lease ended during the write
-                self._records.put(key, record)
+    async def look(self, keys: Sequence[bytes]) -> list[Standing]:
+        self._running()
+        known, now = self._known(keys), self._clock()
+        return [claims.standing(known.get(key) or self._records.get(key), now) for key in keys]
+
+    def _known(self, keys: Sequence[bytes]) -> dict[bytes, Record]:
+        return {key: Done(until) for key in keys if (until := self._done.until(key)) is not None}
 
     def tick(self) -> None:
         """Forget what has expired and what is too much. Runs every second by itself."""
@@ -272,6 +252,11 @@ class SqliteStore:
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._beat)
         self.tick()
+
+    def _open_alarms(self) -> Alarms:
+        self._running()
+        assert self._alarms is not None, "open() makes it together with the writer"
+        return self._alarms
 
     def _running(self) -> Writer:
         if self._writer is None:

@@ -30,14 +30,16 @@ _FRAMES = 6  # innermost frames of an exception
 _CAUSES = 5
 
 
-def fields(record: logging.LogRecord) -> dict[str, object]:
-    """Give everything a record says, in the order in which it is written."""
+def fields(record: logging.LogRecord, worker: int | None = None) -> dict[str, object]:
+    """Give everything a record says, in the order in which it is written; in a worker, also its number."""
     own = record.name.partition(".")[0] == _OWN
     said: dict[str, object] = {
         "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": record.levelname.lower(),
         "event": _plain(record.getMessage()) if own else "library",
     }
+    if worker is not None:
+        said["worker"] = worker
     extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
     if (route := extra.pop("route", None) or ROUTE.get()) is not None:
         said["route"] = _plain(route)
@@ -89,8 +91,12 @@ def _plain(value: object) -> object:
 class JsonLines(logging.Formatter):
     """One JSON object a record."""
 
+    def __init__(self, *, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
+
     def format(self, record: logging.LogRecord) -> str:
-        said = fields(record)
+        said = fields(record, self._worker)
         try:
             return orjson.dumps(said).decode()
         except (orjson.JSONEncodeError, TypeError):  # a lone surrogate, an integer beyond 64 bits
@@ -102,12 +108,13 @@ class HumanLines(logging.Formatter):
 
     _COLOURS = {"debug": "2", "info": "36", "warning": "33", "error": "31", "critical": "1;31"}  # noqa: RUF012  constant
 
-    def __init__(self, *, colour: bool) -> None:
+    def __init__(self, *, colour: bool, worker: int | None = None) -> None:
         super().__init__()
         self._colour = colour
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        said = fields(record)
+        said = fields(record, self._worker)
         moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S") + f".{record.msecs:03.0f}"
         level, event, trail = str(said.pop("level")), str(said.pop("event")), said.pop("trace", None)
         del said["ts"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ _CAPS = {
     "asyncio": logging.WARNING,
 }
 _ROOM = 10_000  # lines
+_WHOLE = select.PIPE_BUF  # bytes that reach a pipe in one piece, also where other processes write into it
 _STOP_LIMIT = 2.0  # seconds for the last lines at the end
 
 
@@ -73,16 +75,19 @@ class Outlet(logging.Handler):
     def _write_all(self) -> None:
         """Write lines as they come, many in one call when many wait."""
         while (line := self._lines.get()) is not None:
-            lines = [line]
+            text = _ended(line)
             with suppress(queue.Empty):
-                while len(lines) < 100:  # noqa: PLR2004  one call's worth
+                while len(text) < _WHOLE:
                     if (line := self._lines.get_nowait()) is None:
                         self._lines.put(None)
                         break
-                    lines.append(line)
-            self._write("".join(f"{line}\n" for line in lines))
+                    if len(text) + len(more := _ended(line)) > _WHOLE:
+                        self._write(text)
+                        text = b""
+                    text += more
+            self._write(text)
             if self._dropped:
-                self._write(self._report() + "\n")
+                self._write(_ended(self._report()))
 
     def _report(self) -> str:
         self.acquire()  # `emit` runs under the same lock
@@ -94,9 +99,9 @@ class Outlet(logging.Handler):
         record.count = lost
         return self.format(record)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: bytes) -> None:
         """Write all of it, past Python's own buffer: its lock, held while the reader is stuck, would hang the exit."""
-        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        data = memoryview(text)
         while data:
             try:
                 data = data[os.write(self._fd, data) :]
@@ -106,17 +111,25 @@ class Outlet(logging.Handler):
                 return
 
 
+def _ended(line: str) -> bytes:
+    return f"{line}\n".encode("utf-8", "backslashreplace")
+
+
 @contextmanager
-def logging_to(stream: TextIO | None, *, style: str = "auto", level: str = "info") -> Iterator[Outlet]:
+def logging_to(
+    stream: TextIO | None, *, style: str = "auto", level: str = "info", worker: int | None = None
+) -> Iterator[Outlet]:
     """
     Send all logs of this process to the stream while the context lasts; `style` is auto, json or human.
 
+    With the number of a `worker`, every line carries it.
     `sys.stdout` is None where the process was started with it closed; then nothing is written.
     """
     terminal = stream is not None and stream.isatty()
     outlet = Outlet(stream.fileno() if stream is not None else os.open(os.devnull, os.O_WRONLY))
     human = style == "human" or (style == "auto" and terminal)
-    outlet.setFormatter(HumanLines(colour=terminal and not os.environ.get("NO_COLOR")) if human else JsonLines())
+    colour = terminal and not os.environ.get("NO_COLOR")
+    outlet.setFormatter(HumanLines(colour=colour, worker=worker) if human else JsonLines(worker=worker))
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     root.handlers[:] = [outlet]

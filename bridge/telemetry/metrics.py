@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from bridge import __version__
 from bridge.core.breaker import State
+from bridge.core.control import Effect, Op
 from bridge.core.slots import Result
 from bridge.core.tally import Histogram, Tally
 from bridge.model import Backlog, Stage, Verdict
@@ -75,12 +76,16 @@ class BridgeCollector(Collector):
     def _events(self) -> Iterator[Family]:
         events = _counter("events", "Events by what became of them; a parked one counts again later.", "result")
         buried = _counter("events_buried", "Events put into the dead letters, by kind.", "kind")
+        controls = _counter("control", "Control envelopes by what they came to.", "op", "result")
         for route, watched in self._routes.items():
             for result in Result:
                 events.add_metric([route, result.value], watched.tally.events[result])
             for kind in KINDS:
                 buried.add_metric([route, kind], watched.tally.buried[kind])
-        yield from (events, buried)
+            for op in Op:
+                for effect in Effect:
+                    controls.add_metric([route, op.value, effect.value], watched.tally.controls[op, effect])
+        yield from (events, buried, controls)
         for name, text, read in _PLAIN:
             family = _counter(name, text)
             for route, watched in self._routes.items():

@@ -21,22 +21,26 @@ LAYERS: tuple[frozenset[str], ...] = (
             "memory",
             "rabbitmq",
             "kafka",
+            "redis",
             "reconnecting",
             "tasks",
         }
     ),
-    frozenset({"pipeline", "gate", "intake", "ordering", "parking", "sending", "settling", "unpacking", "route"}),
-    frozenset({"settings", "telemetry", "devserver", "routes", "app", "cli"}),
+    frozenset(
+        {"pipeline", "claiming", "gate", "intake", "ordering", "parking", "sending", "settling", "unpacking", "route"}
+    ),
+    frozenset({"settings", "telemetry", "devserver", "routes", "app", "workers", "cli"}),
 )
 """L0 to L4; every module and package of `bridge` has its place here."""
 
 SHARED = {
     "core": frozenset[str](),
     "tasks": frozenset[str](),
-    "memory": frozenset({"rabbitmq", "kafka", "reconnecting"}),
-    "rabbitmq": frozenset({"memory", "kafka", "reconnecting"}),
-    "kafka": frozenset({"memory", "rabbitmq", "reconnecting"}),
-    "reconnecting": frozenset({"memory", "rabbitmq", "kafka"}),
+    "memory": frozenset({"rabbitmq", "kafka", "redis", "reconnecting"}),
+    "rabbitmq": frozenset({"memory", "kafka", "redis", "reconnecting"}),
+    "kafka": frozenset({"memory", "rabbitmq", "redis", "reconnecting"}),
+    "redis": frozenset({"memory", "rabbitmq", "kafka", "reconnecting"}),
+    "reconnecting": frozenset({"memory", "rabbitmq", "kafka", "redis"}),
 }
 """What neighbours of the same layer may import all the same, except those named behind it."""
 
@@ -49,11 +53,11 @@ BARE = frozenset({"model", "errors", "ports", "core"})
 CLIENTS = frozenset({"aio_pika", "aiormq", "pamqp", "aiokafka", "confluent_kafka", "redis"})
 """Clients of one broker or store each, in an extra each."""
 
-BROKERS = frozenset({"rabbitmq", "kafka"})
-"""What the adapters of one broker share; its client may be imported there."""
+BROKERS = frozenset({"rabbitmq", "kafka", "redis"})
+"""What the adapters of one broker or store share; its client may be imported there."""
 
-CLIENT_FREE = frozenset({"bridge.rabbitmq.options", "bridge.kafka.options"})
-"""What of the shared broker code may be imported early, because it gets along without the client."""
+CLIENT_FREE = frozenset({"bridge.rabbitmq.options", "bridge.kafka.options", "bridge.redis.options"})
+"""What of the shared code may be imported early, because it gets along without the client."""
 
 
 def layer_of(part: str) -> int | None:

@@ -11,12 +11,13 @@ import asyncio
 
 import pytest
 
-from bridge.model import Answer, Ask, Claim, Schedule, Stage
+from bridge.model import Answer, Ask, Claim, Move, Schedule, Stage, Standing, State
 from bridge.ports import KeyStore
 
 TTL = 3_600.0
 LEASE = 40.0
-A, B, C = (bytes([letter]) * 16 for letter in b"abc")
+A, B, C, D, E = (bytes([letter]) * 16 for letter in b"abcde")
+NEVER = 1 << 62  # later than any event is due
 
 
 class FakeClock:
@@ -38,9 +39,26 @@ async def ask(store: KeyStore, *keys: bytes, owner: str = "me") -> list[Answer]:
 
 
 async def ask_due(store: KeyStore, key: bytes, gen: int, owner: str = "me") -> Answer:
-    """Claim for a copy from the delay line."""
-    [claim] = await store.claim([Ask(key, Stage.DUE, gen)], owner=owner, lease=LEASE)
+    """Claim for a copy from the delay line whose time has come, whatever the record says."""
+    [claim] = await store.claim([Ask(key, Stage.DUE, gen, NEVER)], owner=owner, lease=LEASE)
     return claim.answer
+
+
+async def ask_copy(store: KeyStore, key: bytes, alarm: int, gen: int = 1) -> Claim:
+    """Claim for a copy that was to ring at `alarm`."""
+    [claim] = await store.claim([Ask(key, Stage.DUE, gen, alarm)], owner="me", lease=LEASE)
+    return claim
+
+
+async def ask_anew(store: KeyStore, key: bytes, due_at: int) -> Claim:
+    """Claim for a published copy that replaces an earlier one."""
+    [claim] = await store.claim([Ask(key, due_at=due_at, replaces=True)], owner="me", lease=LEASE)
+    return claim
+
+
+async def cancel(store: KeyStore, *keys: bytes) -> list[State]:
+    """Cancel; how it stood before."""
+    return [standing.state for standing in await store.cancel(keys, ttl=TTL)]
 
 
 async def put_aside(store: KeyStore, clock: FakeClock, key: bytes, gen: int = 1, delay: float = 600.0) -> None:
@@ -167,31 +185,161 @@ class KeyStoreContract:
 
     async def test_cancel_stops_the_copy_and_further_duplicates(self, store: KeyStore, clock: FakeClock) -> None:
         await put_aside(store, clock, A, gen=1)
-        assert await store.cancel(A, ttl=TTL)
+        assert await cancel(store, A) == [State.SCHEDULED]
         assert await ask_due(store, A, gen=1) is Answer.CANCELLED
         assert await ask(store, A) == [Answer.CANCELLED]
-        assert await ask_due(store, A, gen=2) is Answer.GRANTED
+        assert await ask_due(store, A, gen=2) is Answer.CANCELLED
 
     async def test_a_cancelled_key_is_forgotten_a_ttl_after_it_was_due(self, store: KeyStore, clock: FakeClock) -> None:
         await put_aside(store, clock, A, delay=600)
-        await store.cancel(A, ttl=TTL)
+        await cancel(store, A)
         clock.advance(600 + TTL - 1)
         assert await ask(store, A) == [Answer.CANCELLED]
         clock.advance(1)
         assert await ask(store, A) == [Answer.GRANTED]
 
     async def test_only_what_is_scheduled_can_be_cancelled(self, store: KeyStore, clock: FakeClock) -> None:
-        assert not await store.cancel(A, ttl=TTL)
-        await ask(store, A)
-        assert not await store.cancel(A, ttl=TTL)
-        await store.commit([A], ttl=TTL)
-        assert not await store.cancel(A, ttl=TTL)
-        await put_aside(store, clock, B, gen=1)
+        await put_aside(store, clock, A)
+        await put_aside(store, clock, B)
         await ask_due(store, B, gen=1)
-        assert not await store.cancel(B, ttl=TTL)
+        await ask(store, C)
+        await store.commit([D], ttl=TTL)
+        states = [State.SCHEDULED, State.CANCELLED, State.CLAIMED, State.CLAIMED, State.DONE, State.UNKNOWN]
+        assert await cancel(store, A, A, B, C, D, E) == states
         await store.release([B], owner="me")
-        assert await store.cancel(B, ttl=TTL)
-        assert not await store.cancel(B, ttl=TTL)
+        assert await cancel(store, B, B) == [State.SCHEDULED, State.CANCELLED]
+        assert await store.renew([C], owner="me", lease=LEASE) == [True]
+        assert await ask(store, D, E) == [Answer.DONE, Answer.GRANTED]
+
+    async def test_a_copy_of_a_moved_event_is_told_to_wait_again(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A, delay=600)
+        due_at, later = clock.now + 600_000, clock.now + 900_000
+        [before] = await store.move([Move(A, later)], ttl=TTL)
+        assert before == Standing(State.SCHEDULED, 1, due_at, due_at + round(TTL * 1000))
+        clock.advance(600)
+        assert await ask_copy(store, A, due_at) == Claim(Answer.GRANTED, due_at=later)
+        await store.schedule([Schedule(A, 1, later)], owner="me", ttl=TTL)
+        clock.advance(300)
+        assert await ask_copy(store, A, later) == Claim(Answer.GRANTED)
+
+    async def test_a_moved_event_whose_time_has_come_goes_on(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A, delay=600)
+        due_at = clock.now + 600_000
+        await store.move([Move(A, due_at + 1_000)], ttl=TTL)
+        clock.advance(601)
+        assert await ask_copy(store, A, due_at) == Claim(Answer.GRANTED)
+
+    async def test_a_retry_of_a_moved_event_waits_for_its_own_time(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A, delay=600)
+        await store.move([Move(A, clock.now + 700_000)], ttl=TTL)
+        assert await ask_copy(store, A, clock.now + 800_000) == Claim(Answer.GRANTED)
+
+    async def test_only_what_is_scheduled_for_earlier_can_be_moved(self, store: KeyStore, clock: FakeClock) -> None:
+        for key in (A, B, C):
+            await put_aside(store, clock, key, delay=600)
+        await ask_due(store, B, gen=1)
+        await cancel(store, C)
+        await store.commit([D], ttl=TTL)
+        due_at = clock.now + 600_000
+        moves = [Move(A, due_at - 1), Move(A, due_at), *(Move(key, due_at + 1) for key in (B, C, D, E))]
+        assert [each.state for each in await store.move(moves, ttl=TTL)] == [
+            State.SCHEDULED,
+            State.SCHEDULED,
+            State.CLAIMED,
+            State.CANCELLED,
+            State.DONE,
+            State.UNKNOWN,
+        ]
+        assert [each.due_at for each in await store.look([A, B, C, D, E])] == [due_at, due_at, None, None, None]
+
+    async def test_two_moves_of_one_key_in_one_call_are_two_moves(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A, delay=600)
+        due_at = clock.now + 600_000
+        before = await store.move([Move(A, due_at + 1), Move(A, due_at + 2)], ttl=TTL)
+        assert [each.due_at for each in before] == [due_at, due_at + 1]
+        assert (await store.look([A]))[0].due_at == due_at + 2
+
+    async def test_a_moved_record_outlives_its_new_time_by_the_ttl(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A, delay=600)
+        await store.move([Move(A, clock.now + 900_000)], ttl=TTL)
+        clock.advance(900 + TTL - 1)
+        assert await ask(store, A) == [Answer.SCHEDULED]
+        clock.advance(1)
+        assert await ask(store, A) == [Answer.GRANTED]
+
+    async def test_a_copy_that_replaces_takes_the_key_over(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A, delay=600)
+        old, new = clock.now + 600_000, clock.now + 60_000
+        assert await ask_anew(store, A, old) == Claim(Answer.SCHEDULED)
+        assert await ask_anew(store, A, new) == Claim(Answer.GRANTED, gen=2)
+        assert await ask_copy(store, A, old) == Claim(Answer.BUSY, LEASE)
+        await store.schedule([Schedule(A, 2, new)], owner="me", ttl=TTL)
+        assert await ask_copy(store, A, old) == Claim(Answer.CANCELLED)
+        assert await ask_copy(store, A, new, gen=2) == Claim(Answer.GRANTED)
+
+    async def test_replacing_grants_nothing_that_is_done_or_cancelled(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A)
+        await cancel(store, A)
+        await store.commit([B], ttl=TTL)
+        assert await ask_anew(store, A, clock.now) == Claim(Answer.CANCELLED)
+        assert await ask_anew(store, B, clock.now) == Claim(Answer.DONE)
+        assert await ask_anew(store, C, clock.now) == Claim(Answer.GRANTED)
+
+    async def test_a_replacement_that_fails_leaves_the_old_copy_in_force(
+        self, store: KeyStore, clock: FakeClock
+    ) -> None:
+        await put_aside(store, clock, A, delay=600)
+        old = clock.now + 600_000
+        await ask_anew(store, A, clock.now)
+        clock.advance(LEASE)
+        assert await ask_copy(store, A, old) == Claim(Answer.GRANTED, due_at=None)
+
+    async def test_a_replaced_copy_is_dropped_even_long_after_the_event_is_done(
+        self, store: KeyStore, clock: FakeClock
+    ) -> None:
+        await put_aside(store, clock, A, delay=10 * TTL)
+        old = clock.now + round(10 * TTL * 1000)
+        await ask_anew(store, A, clock.now)
+        await store.commit([A], ttl=TTL)
+        await self.settle_down(store)
+        clock.advance(10 * TTL)
+        await self.settle_down(store)
+        assert (await ask_copy(store, A, old)).answer in {Answer.DONE, Answer.CANCELLED}
+        clock.advance(TTL)
+        assert await ask(store, A) == [Answer.GRANTED]
+
+    async def test_look_tells_how_it_stands_and_changes_nothing(self, store: KeyStore, clock: FakeClock) -> None:
+        for key in (A, B):
+            await put_aside(store, clock, key, gen=3, delay=600)
+        await cancel(store, B)
+        await ask(store, C)
+        await store.commit([D], ttl=TTL)
+        due_at, end = clock.now + 600_000, clock.now + 600_000 + round(TTL * 1000)
+        for _ in range(2):
+            scheduled, cancelled, claimed, done, unknown = await store.look([A, B, C, D, E])
+            assert scheduled == Standing(State.SCHEDULED, 3, due_at, end)
+            assert cancelled == Standing(State.CANCELLED, 3, None, end)
+            assert claimed == Standing(State.CLAIMED, until=clock.now + round(LEASE * 1000))
+            assert done.state is State.DONE
+            assert done.until >= clock.now + round(TTL * 1000)
+            assert unknown == Standing(State.UNKNOWN)
+
+    async def test_look_knows_the_plan_of_what_is_being_sent(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A, gen=3, delay=600)
+        due_at = clock.now + 600_000
+        clock.advance(600)
+        await ask_due(store, A, gen=3)
+        assert await store.look([A]) == [Standing(State.CLAIMED, 3, due_at, clock.now + round(LEASE * 1000))]
+
+    async def test_nothing_to_change_is_nothing_changed(self, store: KeyStore) -> None:
+        assert await store.cancel([], ttl=TTL) == await store.move([], ttl=TTL) == await store.look([]) == []
+
+    async def test_the_numbers_count_what_is_kept(self, store: KeyStore, clock: FakeClock) -> None:
+        await put_aside(store, clock, A)
+        await store.commit([B], ttl=TTL)
+        stats = store.stats()
+        assert stats.healthy
+        assert stats.evicted == stats.unrecorded == stats.damaged == 0
 
     async def test_concurrent_claims_have_one_winner(self, store: KeyStore) -> None:
         answers = await asyncio.gather(*(ask(store, A, owner=f"batch {number}") for number in range(20)))

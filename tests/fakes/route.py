@@ -18,6 +18,9 @@ from bridge.core.tally import Tally
 from bridge.deadletters.memory import MemoryDeadLetters
 from bridge.delays.memory import MemoryDelayLine
 from bridge.formats import build_format, envelope
+from bridge.formats.control import ControlReader
+from bridge.formats.shape import MAX_EVENT_BYTES
+from bridge.formats.strictjson import MAX_DEPTH
 from bridge.gate import Gate
 from bridge.model import Stage
 from bridge.ordering import KeyOf, Ordering, routing_key
@@ -52,6 +55,8 @@ class MemoryRoute:
     wanted: Callable[[str], bool] | None = None
     bury_unwanted: bool = False
     bury_conflicts: bool = False
+    takes_control: bool = False
+    last_delay_wins: bool = False
     stuck: StuckRule | None = None  # with one, events of a routing key stay in order
     key_of: KeyOf = routing_key
 
@@ -66,15 +71,19 @@ class MemoryRoute:
             target=self.target,
             gate=self.gate,
         )
+        read = build_format("auto")
+        control = ControlReader(read, MAX_EVENT_BYTES, MAX_DEPTH).read if self.takes_control else None
         unpacker = Unpacker(
             route=NAME,
             scope=scope_of(NAME, "memory"),
-            format=build_format("auto"),
+            format=read,
             seal=envelope.encode,
             unseal=envelope.decode,
             tally=self.tally,
             fingerprints=Fingerprints(),
             bury_conflicts=self.bury_conflicts,
+            control=control,
+            last_delay_wins=self.last_delay_wins,
             complaint=self.complaint,
             reject_names=self.reject_names,
             wanted=self.wanted,
@@ -106,6 +115,10 @@ class MemoryRoute:
         if ts is not None:
             body["ts"] = ts
         self.source.publish(json.dumps(body).encode(), routing_key=key)
+
+    def order(self, **fields: object) -> None:
+        """Publish a control envelope."""
+        self.source.publish(json.dumps(fields).encode())
 
     def accepted(self) -> list[str]:
         """The ids that the target took, in order."""

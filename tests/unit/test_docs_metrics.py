@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from bridge.core.breaker import State
 from bridge.core.slots import Result
 from bridge.core.tally import Tally
-from bridge.model import Backlog, Stage, Verdict
-from bridge.stores.stats import StoreStats
+from bridge.model import Backlog, Stage, StoreStats, Verdict
 from bridge.telemetry.metrics import KINDS, OUTCOMES, PAUSES, BridgeCollector, Watched
+from bridge.workers.books import Books
+from bridge.workers.merging import GAUGES
 from tests.unit.markdown import ROOT, paper, ticked
 
 README, OPERATIONS = paper("README.md"), paper("docs/operations.md")
@@ -24,8 +26,8 @@ SUFFIXES = ("_bucket", "_sum", "_count")
 RULE_FIELDS = {"alert", "expr", "for", "labels", "annotations"}
 
 
-def _metric_names() -> dict[str, frozenset[str]]:
-    """Every metric of ours as Prometheus shows it, with its labels but `route`."""
+def _of_a_process() -> Iterable[Metric]:
+    """Every metric of ours."""
     watched = Watched(
         tally=Tally(),
         breaker=lambda: State.CLOSED,
@@ -35,15 +37,20 @@ def _metric_names() -> dict[str, frozenset[str]]:
         connected=lambda: {"source": True},
     )
     stats = dict.fromkeys(StoreStats.__slots__, 0.0)
+    return BridgeCollector({"default": watched}, lambda: stats).collect()
+
+
+def _names(families: Iterable[Metric], *without: str) -> dict[str, frozenset[str]]:
     names: dict[str, frozenset[str]] = {}
-    for family in BridgeCollector({"default": watched}, lambda: stats).collect():
-        end = "_total" if isinstance(family, CounterMetricFamily) else "_info" * isinstance(family, InfoMetricFamily)
+    for family in families:
+        end = "_total" if family.type == "counter" else "_info" * (family.type == "info")
         labels = {label for sample in family.samples for label in sample.labels}
-        names[f"{family.name}{end}"] = frozenset(labels - {"route", "le"})
+        names[f"{family.name}{end}"] = frozenset(labels.difference(without))
     return names
 
 
-METRICS = _metric_names()
+METRICS = _names(_of_a_process(), "route", "le")
+OF_WORKERS = {name: labels for name, labels in _names(Books(1).collect()).items() if name.startswith("bridge_")}
 
 
 def test_the_metrics_page_has_every_metric_with_its_labels() -> None:
@@ -76,6 +83,19 @@ def test_the_kinds_of_dead_letters_are_explained() -> None:
     assert [ticked(row[0])[0] for row in OPERATIONS.table("kind")] == list(KINDS)
 
 
+def test_the_metrics_of_the_parent_are_told() -> None:
+    rows = OPERATIONS.table("metric of the parent")
+    assert {ticked(row[0])[0]: frozenset(ticked(row[1])) for row in rows} == OF_WORKERS
+
+
+def test_how_gauges_of_workers_become_one_is_told() -> None:
+    rows = OPERATIONS.table("of the workers' metrics")
+    told = {name for row in rows for name in ticked(row[0])}
+    assert told - {"bridge_store_*", "bridge_info"} == GAUGES.keys()
+    sums = {name for row in rows if row[1].startswith("the sum") for name in ticked(row[0])}
+    assert sums == {name for name, combine in GAUGES.items() if combine is sum}
+
+
 def _metric(name: str) -> str:
     return next((name.removesuffix(end) for end in SUFFIXES if name.removesuffix(end) in METRICS), name)
 
@@ -84,10 +104,10 @@ def _metric(name: str) -> str:
 def test_an_alert_asks_for_metrics_and_labels_that_are_there(rule: dict[str, Any]) -> None:
     names = {_metric(name) for name in re.findall(r"\bbridge_\w+", rule["expr"])}
     assert names
-    assert names <= METRICS.keys()
+    assert names <= METRICS.keys() | OF_WORKERS.keys()
     grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
     selected = set(re.findall(r"(\w+)=\"", rule["expr"]))
-    known = frozenset({"instance", "route", "le"}).union(*(METRICS[name] for name in names))
+    known = frozenset({"instance", "route", "le"}).union(*((METRICS | OF_WORKERS)[name] for name in names))
     assert grouped | selected <= known
 
 

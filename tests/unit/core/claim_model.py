@@ -5,40 +5,37 @@ The world holds copies of one event, workers that take them, one record in the s
 every possible next step is taken, with a bounded number of faults, until no new world appears. The records change
 through the functions of `bridge.core.claims` alone, so it is the product that is checked, not a copy of it.
 
-Time is reduced to what the protocol can tell apart: NOW never moves, and a lease that runs out is set to NOW.
+Time is reduced to what the protocol can tell apart: it stands at NOW until an event is due at NEXT, or was moved to
+LAST. A lease that runs out is set to NOW.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bridge.core import claims
 from bridge.core.claims import Claimed, Record
-from bridge.model import Answer, Ask, Schedule, Stage
+from bridge.model import Answer, Ask, Claim, Move, Schedule, Stage
 
 KEY = b"k" * 16
-NOW, ALIVE = 0, 1
+NOW, NEXT, LAST, ALIVE = 0, 1, 2, 10
 
 Steps = tuple[str, ...]
-Claiming = Callable[[Record | None, Ask, Claimed], tuple[Record | None, Answer]]
-
-
-def _claim(record: Record | None, ask: Ask, bid: Claimed) -> tuple[Record | None, Answer]:
-    after, answer = claims.claim(record, ask, bid, NOW)
-    return after, answer.answer
+Claiming = Callable[[Record | None, Ask, Claimed, int], tuple[Record | None, Claim]]
 
 
 @dataclass(frozen=True)
 class Protocol:
     """What a worker does once it knows something. The defaults are the product's."""
 
-    claim: Claiming = _claim
+    claim: Claiming = claims.claim
     accepted: Steps = ("commit", "settle")
     failed: Steps = ("hold", "release", "settle")
     later: Steps = ("hold", "schedule", "settle")
+    failed_anew: Steps = ("hold", "schedule", "settle")  # where it has replaced another copy
     busy: Steps = ("hold", "settle")
     known: Steps = ("settle",)
     tells_stages_apart: bool = True
@@ -48,15 +45,20 @@ class Copy(NamedTuple):
     """One copy of the event in a queue: as it was published, or from the delay line."""
 
     due: bool
+    plan: int = NOW  # when it is to be sent
+    gen: int = 0
+    replaces: bool = False
 
 
 class Worker(NamedTuple):
     """Busy with a copy. `owns` while it acts on a claim that was granted to it."""
 
-    copy: Copy
+    copy: Copy  # as it goes on
+    took: Copy  # as it was taken, and comes again after a crash
     todo: Steps
     settled: bool = False
     owns: bool = False
+    anew: bool = False  # whether it replaces another copy
 
 
 class Faults(NamedTuple):
@@ -68,17 +70,23 @@ class Faults(NamedTuple):
     lost_reply: int = 0  # the target has it, the worker thinks it has not
     forgotten: int = 0  # the store lost its record: power cut, damage, max_keys
     cancel: int = 0
+    move: int = 0
 
 
 class World(NamedTuple):
     queue: tuple[Copy, ...]  # unsettled, and nobody is at work on it; in order, since queues promise none
     workers: tuple[Worker | None, ...]
     record: Record | None
-    is_due: bool  # whether the event's time has come
+    time: int
+    end: int  # the last time that matters
     sends: int
     accepted: bool
     cancelled: bool
     sent_after_cancel: bool
+    moved: bool
+    sent_before_move: bool
+    newest: int  # generation that was recorded
+    sent_stale: bool
     left: Faults
 
     @property
@@ -90,8 +98,12 @@ class World(NamedTuple):
         return self.is_over and not self.accepted and not self.cancelled
 
 
-def first_world(*, copies: int, workers: int, delayed: bool, faults: Faults) -> World:
-    return World((Copy(due=False),) * copies, (None,) * workers, None, not delayed, 0, False, False, False, faults)
+def first_world(*, plans: Sequence[int], workers: int, faults: Faults, replaces: bool = False) -> World:
+    """Copies that are published for those times; with `replaces` the last one to come is to win."""
+    copies = _sorted(*(Copy(due=False, plan=plan, replaces=replaces) for plan in plans))
+    end = LAST if faults.move else max(plans)
+    nobody = (None,) * workers
+    return World(copies, nobody, None, NOW, end, 0, False, False, False, False, False, 0, False, faults)
 
 
 def next_worlds(world: World, protocol: Protocol) -> Iterator[tuple[str, World]]:
@@ -104,17 +116,19 @@ def next_worlds(world: World, protocol: Protocol) -> Iterator[tuple[str, World]]
         for event, after in _of_a_worker(world, number, worker, protocol):
             yield f"worker {number} {event}", after
         if world.left.crash:
-            queue = world.queue if worker.settled else _sorted(*world.queue, worker.copy)
+            queue = world.queue if worker.settled else _sorted(*world.queue, worker.took)
             yield f"worker {number} crashes", _put(_spend(world, "crash"), number, None, queue=queue)
 
 
 def _of_the_surroundings(world: World) -> Iterator[tuple[str, World]]:
     record = world.record
-    if not world.is_due:
-        yield "the due time comes", world._replace(is_due=True)
+    if world.time < world.end:
+        yield "time passes", world._replace(time=world.time + 1)
     if record is not None and world.left.forgotten:
         yield "the store forgets", _spend(world, "forgotten")._replace(record=None)
-    if world.left.cancel and (stopped := claims.cancel(record, ALIVE, NOW)):
+    if world.left.move and (moved := claims.move(record, Move(KEY, LAST), ALIVE, world.time)):
+        yield "it is moved", _spend(world, "move")._replace(record=moved, moved=True)
+    if world.left.cancel and (stopped := claims.cancel(record, ALIVE, world.time)):
         yield "it is cancelled", _spend(world, "cancel")._replace(record=stopped, cancelled=True)
     if isinstance(record, Claimed) and record.until > NOW:
         over = replace(record, until=NOW)
@@ -126,10 +140,10 @@ def _of_the_surroundings(world: World) -> Iterator[tuple[str, World]]:
 
 def _takes(world: World, number: int) -> Iterator[tuple[str, World]]:
     for copy in set(world.queue):
-        if world.is_due or not copy.due:  # the delay line gives nothing out before its time
+        if world.time >= copy.plan or not copy.due:  # the delay line gives nothing out before its time
             rest = list(world.queue)
             rest.remove(copy)
-            worker = Worker(copy, ("claim",))
+            worker = Worker(copy, copy, ("claim",))
             what = "the copy that came due" if copy.due else "a published copy"
             yield f"worker {number} takes {what}", _put(world, number, worker, queue=tuple(rest))
 
@@ -144,32 +158,45 @@ def _of_a_worker(world: World, number: int, worker: Worker, protocol: Protocol) 
         case "send":
             yield from _sends(world, number, worker, protocol)
         case "commit":
-            yield step, _put(world, number, onward, record=claims.commit(NOW, ALIVE))
+            yield step, _put(world, number, onward, record=claims.commit(world.record, world.time, ALIVE))
         case "release":
-            yield step, _put(world, number, onward, record=claims.release(world.record, owner, NOW))
+            yield step, _put(world, number, onward, record=claims.release(world.record, owner, world.time))
         case "schedule":
-            scheduled = claims.schedule(world.record, Schedule(KEY, 0, NOW), owner, ALIVE, NOW)
-            yield step, _put(world, number, onward, record=scheduled or world.record)
+            plan = Schedule(KEY, worker.copy.gen, worker.copy.plan)
+            scheduled = claims.schedule(world.record, plan, owner, ALIVE, world.time)
+            newest = max(world.newest, worker.copy.gen) if scheduled else world.newest
+            yield step, _put(world, number, onward, record=scheduled or world.record, newest=newest)
         case "hold":
-            yield step, _put(world, number, onward, queue=_sorted(*world.queue, Copy(due=True)))
+            held = worker.copy._replace(due=True, replaces=False)
+            yield step, _put(world, number, onward, queue=_sorted(*world.queue, held))
         case "settle":
             yield step, _put(world, number, onward._replace(settled=True))
 
 
 def _claims(world: World, number: int, worker: Worker, protocol: Protocol) -> tuple[str, World]:
-    stage = Stage.DUE if worker.copy.due and protocol.tells_stages_apart else Stage.INTAKE
-    record, answer = protocol.claim(world.record, Ask(KEY, stage), Claimed(str(number), ALIVE))
-    if answer is Answer.GRANTED:
-        todo = ("send",) if world.is_due else protocol.later
+    copy = worker.copy
+    stage = Stage.DUE if copy.due and protocol.tells_stages_apart else Stage.INTAKE
+    ask = Ask(KEY, stage, copy.gen, copy.plan, copy.replaces)
+    record, claim = protocol.claim(world.record, ask, Claimed(str(number), ALIVE), world.time)
+    if claim.answer is Answer.GRANTED:
+        plan = copy.plan if claim.due_at is None else claim.due_at
+        granted = copy._replace(plan=plan, gen=copy.gen if claim.gen is None else claim.gen)
+        todo: Steps = ("send",) if world.time >= plan else protocol.later
+        asker = worker._replace(todo=todo, owns=True, anew=claim.gen is not None, copy=granted)
     else:
-        todo = protocol.busy if answer is Answer.BUSY else protocol.known
-    asker = worker._replace(todo=todo, owns=answer is Answer.GRANTED)
-    return f"asks: {answer.value}", _put(world, number, asker, record=record)
+        asker = worker._replace(todo=protocol.busy if claim.answer is Answer.BUSY else protocol.known)
+    return f"asks: {claim.answer.value}", _put(world, number, asker, record=record)
 
 
 def _sends(world: World, number: int, worker: Worker, protocol: Protocol) -> Iterator[tuple[str, World]]:
-    sent = world._replace(sends=world.sends + 1, sent_after_cancel=world.sent_after_cancel or world.cancelled)
-    glad, sad = worker._replace(todo=protocol.accepted), worker._replace(todo=protocol.failed)
+    sent = world._replace(
+        sends=world.sends + 1,
+        sent_after_cancel=world.sent_after_cancel or world.cancelled,
+        sent_before_move=world.sent_before_move or (world.moved and world.time < LAST),
+        sent_stale=world.sent_stale or worker.copy.gen < world.newest,
+    )
+    glad = worker._replace(todo=protocol.accepted)
+    sad = worker._replace(todo=protocol.failed_anew if worker.anew else protocol.failed)
     yield "sends", _put(sent, number, glad, accepted=True)
     if world.left.failed_send:
         yield "sends and fails", _put(_spend(sent, "failed_send"), number, sad)
@@ -186,8 +213,8 @@ def _put(world: World, number: int, worker: Worker | None, **changes: object) ->
 
 
 def _cost(faults: Faults) -> int:
-    """How many of them may cost a send: a cancel may not."""
-    return sum(faults) - faults.cancel
+    """How many of them may cost a send: a cancel may not, nor may a move."""
+    return sum(faults) - faults.cancel - faults.move
 
 
 def _spend(world: World, fault: str) -> World:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core import claims
 from bridge.core.claims import Cancelled, Claimed, Done, Record, Scheduled
-from bridge.model import Answer, Ask, Claim, Schedule, Stage
+from bridge.model import Answer, Ask, Claim, Move, Schedule, Stage, Standing, State
 
 KEY = b"k" * 16
 NOW, TTL = 1_000_000, 86_400_000
@@ -64,7 +66,7 @@ def due(gen: int) -> Ask:
         (PLANNED, due(4), Answer.GRANTED),
         (STOPPED, due(2), Answer.CANCELLED),
         (STOPPED, due(3), Answer.CANCELLED),
-        (STOPPED, due(4), Answer.GRANTED),
+        (STOPPED, due(4), Answer.CANCELLED),
     ],
 )
 def test_the_answer_depends_on_the_record_and_the_stage(record: Record | None, ask: Ask, answer: Answer) -> None:
@@ -121,7 +123,7 @@ def test_cancel_stops_what_is_scheduled_and_nothing_else() -> None:
 
 
 def test_a_commit_lasts_for_the_ttl() -> None:
-    assert claims.commit(NOW, TTL) == Done(NOW + TTL)
+    assert claims.commit(None, NOW, TTL) == Done(NOW + TTL)
 
 
 @given(record=records, ask=asks, now=st.integers(0, 100))
@@ -145,3 +147,70 @@ def test_no_expired_record_survives_and_a_live_one_is_untouched(record: Record |
     assert live is None or live.until > now
     if record is not None and record.until > now:
         assert live is record
+
+
+def test_a_moved_event_waits_again_and_only_if_there_is_something_to_wait_for() -> None:
+    moved = claims.move(PLANNED, Move(KEY, DUE_AT + 1), TTL, NOW)
+    assert moved == Scheduled(3, DUE_AT + 1, DUE_AT + 1 + TTL)
+    rung = replace(due(3), due_at=DUE_AT)
+    assert claims.claim(moved, rung, BID, NOW) == (
+        Claimed("me", LATER, moved),
+        Claim(Answer.GRANTED, due_at=DUE_AT + 1),
+    )
+    late = DUE_AT + 1
+    assert claims.claim(moved, rung, replace(BID, until=late + 1), late)[1] == claims.GRANTED
+
+
+def test_a_copy_that_rings_when_its_record_says_is_never_told_to_wait_whatever_the_clock_of_the_store() -> None:
+    rung = replace(due(3), due_at=DUE_AT)
+    assert claims.claim(PLANNED, rung, BID, NOW)[1] == claims.GRANTED
+
+
+def test_move_puts_off_what_is_scheduled_for_earlier_and_nothing_else() -> None:
+    for record in (None, Claimed("you", LATER, PLANNED), Done(LATER), STOPPED, Scheduled(1, 0, NOW)):
+        assert claims.move(record, Move(KEY, DUE_AT + 1), TTL, NOW) is None
+    for due_at in (DUE_AT, DUE_AT - 1, 0):
+        assert claims.move(PLANNED, Move(KEY, due_at), TTL, NOW) is None
+
+
+def test_a_copy_that_replaces_is_granted_what_is_scheduled_for_another_time() -> None:
+    anew = Ask(KEY, due_at=NOW + 5, replaces=True)
+    assert claims.claim(PLANNED, anew, BID, NOW) == (Claimed("me", LATER, PLANNED), Claim(Answer.GRANTED, gen=4))
+    assert claims.claim(PLANNED, replace(anew, due_at=DUE_AT), BID, NOW) == (PLANNED, claims.SCHEDULED)
+
+
+def test_no_record_ends_before_the_last_alarm_of_its_event() -> None:
+    claimed, _ = claims.claim(PLANNED, Ask(KEY, due_at=NOW + 5, replaces=True), BID, NOW)
+    replaced = claims.schedule(claimed, Schedule(KEY, 4, NOW + 5), "me", TTL, NOW)
+    assert replaced == Scheduled(4, NOW + 5, PLANNED.until)
+    assert claims.cancel(replaced, TTL, NOW) == Cancelled(4, PLANNED.until)
+    assert claims.commit(claimed, NOW, TTL) == claims.commit(replaced, NOW, TTL) == Done(PLANNED.until)
+
+
+def test_a_copy_that_the_store_was_not_told_of_brings_its_own_plan() -> None:
+    rung = Ask(KEY, Stage.DUE, 4, NOW - 1)
+    assert claims.claim(PLANNED, rung, BID, NOW)[0] == Claimed("me", LATER, Scheduled(4, NOW - 1, PLANNED.until))
+
+
+def test_what_is_left_over_of_a_commit_is_what_outlives_it_by_far() -> None:
+    assert claims.left_over(PLANNED, DUE_AT - TTL, TTL) == Cancelled(3, PLANNED.until)
+    assert claims.left_over(Claimed("me", LATER, STOPPED), DUE_AT - TTL, TTL) == STOPPED
+    for record in (None, Done(PLANNED.until), Claimed("me", LATER), PLANNED):
+        assert claims.left_over(record, DUE_AT, TTL) is None
+
+
+@pytest.mark.parametrize(
+    ("record", "standing"),
+    [
+        (None, Standing(State.UNKNOWN)),
+        (Done(NOW), Standing(State.UNKNOWN)),
+        (Done(LATER), Standing(State.DONE, until=LATER)),
+        (PLANNED, Standing(State.SCHEDULED, 3, DUE_AT, DUE_AT + TTL)),
+        (STOPPED, Standing(State.CANCELLED, 3, None, DUE_AT + TTL)),
+        (Claimed("you", LATER), Standing(State.CLAIMED, until=LATER)),
+        (Claimed("you", LATER, PLANNED), Standing(State.CLAIMED, 3, DUE_AT, LATER)),
+        (Claimed("you", NOW, PLANNED), Standing(State.SCHEDULED, 3, DUE_AT, DUE_AT + TTL)),
+    ],
+)
+def test_the_standing_is_what_the_record_says_now(record: Record | None, standing: Standing) -> None:
+    assert claims.standing(record, NOW) == standing

@@ -27,7 +27,7 @@ def declared(name: str) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
     extras = project["project"]["optional-dependencies"]
-    base = project["project"]["dependencies"] + extras["rabbitmq"] + extras["kafka"]
+    base = project["project"]["dependencies"] + extras["rabbitmq"] + extras["kafka"] + extras["redis"]
     texts = {"base": base, "dev": base + groups["dev"], "bench": base + groups["bench"], "uv": groups["install"]}
     return [Requirement(text) for text in texts[name]]
 

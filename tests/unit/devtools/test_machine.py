@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devtools import browser, containers, debian, kafka, kafka_jars, machine, rabbitmq
+from devtools import browser, containers, debian, kafka, kafka_jars, machine, rabbitmq, redis
 from devtools.processes import CommandError, MissingError
 
 RABBITMQS = {*rabbitmq.VERSIONS}
@@ -19,28 +19,30 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(debian, "rabbitmq_root", versions.append)
     monkeypatch.setattr(kafka_jars, "jars", versions.append)
     monkeypatch.setattr(browser, "chromium", lambda: versions.append("chromium"))
+    monkeypatch.setattr(redis, "program", lambda: versions.append("redis"))
     return versions
 
 
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        ({"rabbitmq", "kafka", "chromium"}, {*RABBITMQS, *KAFKAS, "chromium"}),
+        ({"rabbitmq", "kafka", "redis", "chromium"}, {*RABBITMQS, *KAFKAS, "redis", "chromium"}),
         ({"rabbitmq"}, RABBITMQS),
+        ({"redis"}, {"redis"}),
         ({"kafka"}, KAFKAS),
         ({"chromium"}, {"chromium"}),
         (set(), set()),
     ],
 )
 def test_only_what_is_needed_is_installed(asked: list[str], wanted: set[str], expected: set[str]) -> None:
-    every = ("rabbitmq", "kafka", "chromium")
+    every = ("rabbitmq", "kafka", "redis", "chromium")
     assert machine.prepare(**{name: name in wanted for name in every}) == []
     assert set(asked) == expected
 
 
 def test_with_a_docker_engine_no_broker_is_installed(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "engine_answers", lambda: True)
-    machine.prepare(rabbitmq=True, kafka=True, chromium=False)
+    machine.prepare(rabbitmq=True, kafka=True, redis=False, chromium=False)
     assert asked == []
 
 
@@ -52,5 +54,5 @@ def test_what_cannot_be_had_is_said_and_the_rest_is_installed(
         raise error
 
     monkeypatch.setattr(browser, "chromium", refuse)
-    assert machine.prepare(rabbitmq=True, kafka=True, chromium=True) == [str(error)]
-    assert set(asked) == RABBITMQS | KAFKAS
+    assert machine.prepare(rabbitmq=True, kafka=True, redis=True, chromium=True) == [str(error)]
+    assert set(asked) == RABBITMQS | KAFKAS | {"redis"}

@@ -150,7 +150,7 @@ retry:
   cap: 5s
   max_attempts: 1.5
 store:
-  type: redis
+  type: memcached
 log:
   level: loud
 admin:
@@ -175,7 +175,7 @@ bridge.yaml:16: limits.linger: must be less than or equal to 10. Correct it.
 bridge.yaml:17: limits.max_event_bytes: write it like "3MiB", with the units b, kib, mib, gib, kb, mb, gb. Correct it.
 bridge.yaml:19: dedup.missing_id: must be derive or reject. Did you mean "derive"?
 bridge.yaml:23: retry.max_attempts: must be a whole number. Correct it.
-bridge.yaml:25: store.type: must be sqlite or memory. Write one of them.
+bridge.yaml:25: store.type: must be sqlite, redis or memory. Write one of them.
 bridge.yaml:27: log.level: must be debug, info, warning or error. Write one of them.
 bridge.yaml:29: admin.enabled: must be true or false. Correct it.
 bridge.yaml:30: admin.queue: is not a setting. Remove it; there is enabled, host or port.

@@ -10,9 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from bridge.stores import StoreSettings
 from bridge.stores.clock import steady_clock
 from bridge.stores.memory import MemorySettings, MemoryStore
+from bridge.stores.redis import RedisSettings
 from bridge.stores.sqlite import SqliteSettings, SqliteStore
 
-ADAPTER: TypeAdapter[SqliteSettings | MemorySettings] = TypeAdapter(StoreSettings)
+ADAPTER: TypeAdapter[SqliteSettings | RedisSettings | MemorySettings] = TypeAdapter(StoreSettings)
 
 
 def test_the_type_chooses_the_store() -> None:
@@ -28,7 +29,8 @@ def test_durations_are_written_with_units() -> None:
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"type": "redis"}, "redis"),
+        ({"type": "memcached"}, "memcached"),
+        ({"type": "redis"}, "url"),
         ({"type": "sqlite", "ttl": "0s"}, "ttl"),
         ({"type": "sqlite", "max_keys": 10}, "max_keys"),
         ({"type": "sqlite", "synchronous": "off"}, "synchronous"),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import ConfigError, StoreUnavailable
-from bridge.model import Answer, Ask, Schedule, Stage
+from bridge.model import Answer, Ask, Move, Schedule, Stage, State
 from bridge.stores import sqlite as sqlite_module
 from bridge.stores import writer as writer_module
 from bridge.stores.generations import SHARDS
@@ -76,7 +76,7 @@ async def test_a_restart_keeps_what_is_done_scheduled_and_cancelled_and_drops_cl
     await store.commit([done], ttl=TTL)
     for key in (scheduled, cancelled, due):
         await put_aside(store, clock, key, gen=2)
-    await store.cancel(cancelled, ttl=TTL)
+    await store.cancel([cancelled], ttl=TTL)
     await ask(store, claimed)
     await ask_due(store, due, gen=2)
     await restart(store)
@@ -293,11 +293,11 @@ async def test_a_copy_that_comes_due_while_it_is_cancelled_is_busy(
 ) -> None:
     await put_aside(store, clock, A, gen=1)
     disk = StuckDisk(monkeypatch)
-    cancelling = asyncio.create_task(store.cancel(A, ttl=TTL))
+    cancelling = asyncio.create_task(store.cancel([A], ttl=TTL))
     await asyncio.sleep(0)
     assert await ask_due(store, A, gen=1) is Answer.BUSY
     disk.gate.set()
-    assert await cancelling
+    assert [each.state for each in await cancelling] == [State.SCHEDULED]
     assert await ask_due(store, A, gen=1) is Answer.CANCELLED
 
 
@@ -339,7 +339,7 @@ async def test_a_disk_that_does_not_answer_is_unavailable_and_then_forgiven(
     with pytest.raises(StoreUnavailable, match=r"no answer in 0\.05 s"):
         await ask(store, numbered(1)[0])
     with pytest.raises(StoreUnavailable, match=r"no answer in 0\.05 s"):
-        await store.cancel(B, ttl=TTL)
+        await store.cancel([B], ttl=TTL)
     assert not store.stats().healthy
     disk.gate.set()
     assert await ask(store, A) == [Answer.DONE]  # the late write counts
@@ -383,7 +383,7 @@ async def test_a_failed_cancel_leaves_it_scheduled(
     with monkeypatch.context() as broken:
         broken.setattr(KeyLog, "write", lambda *_args: 1 / 0)
         with pytest.raises(StoreUnavailable):
-            await store.cancel(A, ttl=TTL)
+            await store.cancel([A], ttl=TTL)
     assert await ask_due(store, A, gen=1) is Answer.GRANTED
 
 
@@ -399,7 +399,7 @@ async def test_a_failed_flush_is_tried_again(
     await until(lambda: tables(path) == [])
 
 
-@pytest.mark.parametrize("work", ["claim", "renew", "commit", "release", "schedule", "cancel"])
+@pytest.mark.parametrize("work", ["claim", "renew", "commit", "release", "schedule", "cancel", "move", "look"])
 async def test_a_store_that_is_not_open_says_so(path: Path, work: str) -> None:
     store = SqliteStore(path, ttl=TTL)
     calls: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
@@ -408,7 +408,9 @@ async def test_a_store_that_is_not_open_says_so(path: Path, work: str) -> None:
         "commit": lambda: store.commit([A], ttl=TTL),
         "release": lambda: store.release([A], owner="me"),
         "schedule": lambda: store.schedule([Schedule(A, 1, 0)], owner="me", ttl=TTL),
-        "cancel": lambda: store.cancel(A, ttl=TTL),
+        "cancel": lambda: store.cancel([A], ttl=TTL),
+        "move": lambda: store.move([Move(A, 0)], ttl=TTL),
+        "look": lambda: store.look([A]),
     }
     with pytest.raises(StoreUnavailable, match="is not open"):
         await calls[work]()

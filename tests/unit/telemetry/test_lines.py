@@ -123,3 +123,11 @@ def test_no_line_can_move_the_cursor_or_forge_another_line() -> None:
 def test_colour_only_where_it_is_wanted() -> None:
     assert "\x1b[31mERROR" in HumanLines(colour=True).format(record("e", severity=logging.ERROR))
     assert "\x1b" not in HumanLines(colour=False).format(record("e", severity=logging.ERROR))
+
+
+def test_a_worker_signs_its_lines() -> None:
+    said = json.loads(JsonLines(worker=2).format(record("started", routes="a")))
+    assert list(said) == ["ts", "level", "event", "worker", "routes"]
+    assert said["worker"] == 2
+    assert "worker=2" in HumanLines(colour=False, worker=2).format(record("started"))
+    assert "worker" not in as_json(record("started"))

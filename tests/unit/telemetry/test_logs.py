@@ -133,3 +133,32 @@ def test_what_was_there_before_is_put_back(pipe: tuple[int, int]) -> None:
     with os.fdopen(pipe[1], "w") as stream, logging_to(stream, style="human", level="error"):
         assert root.level == logging.ERROR
     assert (root.handlers[:], root.level) == before
+
+
+def test_lines_of_several_processes_do_not_tear_each_other_apart(pipe: tuple[int, int]) -> None:
+    """The trap: a pipe takes more than PIPE_BUF bytes in pieces, and whoever else writes into it comes in between."""
+    reader, writer = pipe
+    code = (
+        "import logging, sys\n"
+        "from bridge.telemetry.logs import logging_to\n"
+        "with logging_to(sys.stdout, style='json', worker=int(sys.argv[1])):\n"
+        "    for n in range(3_000): logging.getLogger('bridge').info('x' * 300)\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(n)], stdout=writer) for n in (1, 2)]
+    os.close(writer)
+    text = b""
+    while piece := os.read(reader, 1_000):  # slower than two who write, so that both wait for room in the middle
+        text += piece
+        time.sleep(0.0002)
+    said = [json.loads(line) for line in text.splitlines()]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert {line["worker"] for line in said} == {1, 2}
+
+
+def test_what_is_longer_than_a_piece_is_written_all_the_same(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    outlet = Outlet(writer)
+    for text in ("a", "b" * 10_000, "c"):
+        outlet.handle(logging.makeLogRecord({"msg": text}))
+    outlet.close()
+    assert read_lines(reader, "c") == ["a", "b" * 10_000, "c"]

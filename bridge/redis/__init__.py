@@ -1,0 +1,1 @@
+"""What reaches a Redis or Valkey: one server, one that Sentinels watch over, or a cluster."""
