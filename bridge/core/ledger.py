@@ -148,7 +148,7 @@ class Ledger:
             remaining = max(0, before.until - now) / 1000
             self.end(slot, self._busy(slot, now, remaining, parkable=room > 0))
         elif slot.effect is Effect.REFUSED:
-            self._bury(slot, "poison", TOO_SOON, Mark.NONE)
+            self.end(slot, Ending(Result.POISON, burial(self._rules, slot, "poison", TOO_SOON)))
         else:
             self.end(slot, Ending(Result.CONTROL))
 
