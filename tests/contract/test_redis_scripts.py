@@ -101,7 +101,7 @@ def bench(redis_node: RedisNode) -> Bench:
 
 
 def some(of: st.SearchStrategy[T]) -> st.SearchStrategy[list[tuple[Record | None, T]]]:
-    return st.lists(st.tuples(records, of), min_size=1, max_size=50)
+    return st.lists(st.tuples(records, of), min_size=30, max_size=50)
 
 
 @settings(max_examples=200)
