@@ -153,7 +153,7 @@ class Ledger:
         if slot.effect is None:
             self.end(slot, self._busy(slot, now, max(0, before.until - now) / 1000, parkable=room > 0))
         elif slot.effect is Effect.REFUSED:
-            self._bury(slot, "poison", TOO_SOON, Mark.NONE)
+            self.end(slot, Ending(Result.POISON, burial(self._rules, slot, "poison", TOO_SOON)))
         else:
             self.end(slot, Ending(Result.CONTROL))
 

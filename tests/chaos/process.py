@@ -60,6 +60,18 @@ class Bridge:
         """SIGTERM, and wait for the drain. Returns the exit code."""
         return await self._end(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing any more, and nobody is told."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on where it stood."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, sign: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(sign)
+
     async def _end(self, sign: signal.Signals) -> int:
         assert self._process is not None
         with suppress(ProcessLookupError):
@@ -82,6 +94,11 @@ class Bridge:
 
     async def ready(self) -> bool:
         return (await self._get("/readyz"))[0] == 200
+
+    async def why_not_ready(self) -> list[str]:
+        """The reasons that it gives; none if it is ready, or down."""
+        _, text = await self._get("/readyz")
+        return list(json.loads(text)["reasons"]) if text else []
 
     async def live(self) -> bool:
         return (await self._get("/livez"))[0] == 200

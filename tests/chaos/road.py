@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +76,10 @@ class AnyRoad(ABC):
 
     bridge: Bridge
     api: DevServer
+
+    @abstractmethod
+    async def dead_letters(self) -> Sequence[object]:
+        """What lies in the dead letters."""
 
     @abstractmethod
     async def depths(self) -> object:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from bridge.core.breaker import BreakerPolicy
 from bridge.core.fingerprints import Fingerprints
@@ -55,6 +57,7 @@ class MemoryRoute:
     wanted: Callable[[str], bool] | None = None
     bury_unwanted: bool = False
     bury_conflicts: bool = False
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     takes_control: bool = False
     last_delay_wins: bool = False
     stuck: StuckRule | None = None  # with one, events of a routing key stay in order
@@ -91,10 +94,10 @@ class MemoryRoute:
         )
         rules = Rules(route=NAME, retry=self.retry, seal=envelope.encode, hold_window=self.hold_window)
         ordering = Ordering(self.key_of, self.stuck, self.tally) if self.stuck else None
-        self.pipeline = Pipeline(parts, unpacker, rules, self.limits, self.tally, ordering=ordering)
+        self.pipeline = Pipeline(parts, unpacker, rules, self.limits, self.tally, ordering=ordering, clock=self.clock)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[MemoryRoute]:
+    async def running(self) -> AsyncIterator[Self]:
         """Run the pipeline; at the end stop it, wait for the drain, and check the law."""
         task = asyncio.create_task(self.pipeline.run(self.stop))
         try:

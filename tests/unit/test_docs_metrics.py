@@ -11,6 +11,7 @@ import yaml
 from prometheus_client.metrics_core import Metric
 
 from bridge.core.breaker import State
+from bridge.core.control import Effect, Op
 from bridge.core.slots import Result
 from bridge.core.tally import Tally
 from bridge.model import Backlog, Stage, StoreStats, Verdict
@@ -67,6 +68,7 @@ def test_the_readme_names_metrics_that_are_there() -> None:
     [
         ("bridge_events_total", {result.value for result in Result}),
         ("bridge_events_buried_total", set(KINDS)),
+        ("bridge_control_total", {*Op, *Effect}),
         ("bridge_sends_total", set(OUTCOMES)),
         ("bridge_breaker_state", {state.value for state in State}),
         ("bridge_intake_paused", set(PAUSES)),
