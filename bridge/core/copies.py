@@ -26,6 +26,11 @@ def hold(rules: Rules, slot: Slot, until: int, attempt: int, reason: str) -> Hol
     return Hold(delivery, body, ticket)
 
 
+def passed_on(slot: Slot, ticket: Ticket) -> Hold:
+    """The copy of another route, as it came."""
+    return Hold(slot.carrier.delivery, slot.carrier.delivery.body, ticket)
+
+
 def burial(rules: Rules, slot: Slot, kind: str, reason: str) -> Burial:
     """Write the copy of an event that can never pass."""
     body, shape = _sealed(rules, slot)

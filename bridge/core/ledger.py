@@ -12,16 +12,14 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from bridge.core.control import TOO_SOON, Effect, effect_of
-from bridge.core.copies import burial, hold, poisoned
+from bridge.core.copies import burial, hold, passed_on, poisoned
 from bridge.core.retry import GiveUp
-from bridge.core.slots import Ending, Mark, Park, Result, Rules, Slot, ask_of, kin_of
+from bridge.core.slots import Ending, Mark, Native, Park, Result, Rules, Slot, ask_of, kin_of
 from bridge.model import (
     Accepted,
     Answer,
     Ask,
     Claim,
-    Envelope,
-    Hold,
     Misconfigured,
     Outcome,
     Rejected,
@@ -101,7 +99,7 @@ class Ledger:
         """Control envelopes that nothing has come of yet. They are never sent."""
         return [slot for slot in self.undecided if slot.control is not None and slot.effect is None]
 
-    def sort(self, now: int, room: int, native: Callable[[Envelope, int], bool]) -> list[Ask]:
+    def sort(self, now: int, room: int, native: Native) -> list[Ask]:
         """Tell apart what is due now, what waits, and copies of the same event; say which keys to claim."""
         leaders: dict[Hashable, Slot] = {}
         for slot in self.undecided:
@@ -142,9 +140,8 @@ class Ledger:
 
     def unclaimed(self) -> None:
         """Go on without the store, which is down."""
-        for slot in self._asked:
-            if slot in self._undecided:
-                self._granted(slot, claimed=False)
+        for slot in (each for each in self._asked if each in self._undecided):
+            self._granted(slot, claimed=False)
 
     def obeyed(self, slot: Slot, before: Standing, now: int, room: int) -> None:
         """Learn how it stood with the event of an order that came without one."""
@@ -176,13 +173,12 @@ class Ledger:
 
     def defer(self, slot: Slot, now: int, wait: int, reason: str) -> None:
         """Hold a slot, for `wait` ms, that has waited long enough for what is down; its attempt is not used up."""
-        self.end(
-            slot, Ending(Result.DEFERRED, hold(self._rules, slot, now + wait, slot.attempt, reason), self._held(slot))
-        )
+        copy = hold(self._rules, slot, now + wait, slot.attempt, reason)
+        self.end(slot, Ending(Result.DEFERRED, copy, self._held(slot)))
 
     def pass_on(self, slot: Slot, ticket: Ticket) -> None:
         """Hold a copy that is not ours, under its own ticket."""
-        self.end(slot, Ending(Result.DEFERRED, Hold(slot.carrier.delivery, slot.carrier.delivery.body, ticket)))
+        self.end(slot, Ending(Result.DEFERRED, passed_on(slot, ticket)))
 
     def conflict(self, slot: Slot, reason: str) -> None:
         """Bury an event whose id belongs to another one."""
@@ -256,16 +252,14 @@ class Ledger:
         leader.twins.extend(slot.twins)
         slot.twins = []
 
-    def _until(self, slot: Slot, now: int, native: Callable[[Envelope, int], bool]) -> int | None:
+    def _until(self, slot: Slot, now: int, native: Native) -> int | None:
         """When the slot may go on, in ms; None when it was buried because that is too far away."""
         due = slot.event.due_at or 0
         if due - now > self._rules.max_delay:
             why = f"due in {(due - now) // 1000} s, beyond max_delay of {self._rules.max_delay // 1000} s"
             self._bury(slot, "too_late", why, Mark.NONE)
             return None
-        if due > now and not native(slot.event, now):
-            return max(slot.alarm, due)
-        return slot.alarm
+        return max(slot.alarm, due) if due > now and not native(slot.event, now) else slot.alarm
 
     def _busy(self, slot: Slot, now: int, remaining: float, *, parkable: bool) -> Ending:
         wait = int(remaining * 1000)
@@ -281,8 +275,7 @@ class Ledger:
         until = now + int(self._rules.retry.delay(slot.attempt, after=after, rand=rand) * 1000)
         attempt = slot.attempt if free else slot.attempt + 1
         if until - now <= self._rules.hold_window and room > 0:
-            slot.attempt, slot.alarm = attempt, until
-            self.end(slot, Ending(Result.PARKED, Park(until), Mark.RELEASE))
+            self._retry_here(slot, until, attempt)
             return
         result = Result.DEFERRED if free else Result.RETRIED
         self.end(slot, Ending(result, hold(self._rules, slot, until, attempt, reason), self._held(slot)))
@@ -297,6 +290,10 @@ class Ledger:
         why = f"{slot.attempt} attempts" if last is GiveUp.EXHAUSTED else f"{age:.0f} s old"
         self._bury(slot, last.value, f"gave up after {why}: {reason}")
         return True
+
+    def _retry_here(self, slot: Slot, until: int, attempt: int) -> None:
+        slot.attempt, slot.alarm = attempt, until
+        self.end(slot, Ending(Result.PARKED, Park(until), Mark.RELEASE))
 
     def _bury(self, slot: Slot, kind: str, reason: str, mark: Mark = Mark.COMMIT) -> None:
         """Buried counts as done in the store, so that a copy of a dead event is not tried all over again."""

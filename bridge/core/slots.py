@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 
 from bridge.core.control import Control, Effect
 from bridge.core.retry import RetryPolicy
 from bridge.model import Ask, Burial, Delivery, Envelope, Hold, Stage
+
+Native: TypeAlias = Callable[[Envelope, int], bool]
+"""Whether the target itself would hold an event, asked at this time, in epoch ms."""
 
 
 @dataclass(slots=True, eq=False)

@@ -34,7 +34,7 @@ async def kill_in_turn(fleet: Fleet) -> list[Samples]:
     last_words: list[Samples] = []
     events, share = with_copies(), EVENTS // KILLS
     for turn in range(KILLS):
-        publishing = asyncio.create_task(fleet.publish(events[turn * share : (turn + 1) * share]))
+        publishing = asyncio.ensure_future(fleet.publish(events[turn * share : (turn + 1) * share]))
         await asyncio.sleep(1)
         victim = fleet.bridges[turn % 2]
         last_words.append(await victim.metrics())
