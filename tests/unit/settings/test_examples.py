@@ -11,7 +11,7 @@ from bridge.cli.main import main
 CONFIG = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted(CONFIG.glob("*.yaml"))
 URL = "amqp://user:pass@rabbitmq:5672/"
-NEEDED = {"__URL": URL, "__SASL__PASSWORD": "pass-1234567890"}
+NEEDED = {"__URL": URL, "__SASL__PASSWORD": "pass-1234567890", "STORE__PASSWORD": "pass-1234567890"}
 ENVIRONMENT = {
     "TRIGGER_API_KEY": "tr_dev_1234567890",
     "INNGEST_EVENT_KEY": "key-1234567890",
@@ -31,8 +31,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_is_an_example_for_each_scenario() -> None:
     assert [example.stem for example in EXAMPLES] == [
-        "cloudevents", "inngest", "kafka-sasl", "kafka", "many-routes", "ordered", "trigger-tasks", "trigger-v1",
-        "trigger-v2", "webhook-signed", "zopio",
+        "cloudevents", "inngest", "kafka-sasl", "kafka", "many-routes", "ordered", "several-workers",
+        "trigger-tasks", "trigger-v1", "trigger-v2", "webhook-signed", "zopio",
     ]  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_an_example_passes_the_check(
     key = tmp_path / "key"
     key.write_text("tr_dev_1234567890\n")
     for end, value in NEEDED.items():
-        for name in re.findall(rf"BRIDGE_\w+{end}", example.read_text()):
+        for name in re.findall(rf"BRIDGE_\w*{end}", example.read_text()):
             monkeypatch.setenv(name, value)
     arguments = ["check", "--json", "-c", str(example)]
     if "/run/secrets" in example.read_text():
