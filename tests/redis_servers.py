@@ -2,8 +2,8 @@
 Real Redis servers for the tests, started when the first test of a worker asks.
 
 A test that uses one gets the marker `redis`. `redis_node`, `redis_cluster` and `secured_redis` are shared: a test keeps
-to the namespace `unique`. `fresh_redis`, `fresh_cluster` and `watched_redis` belong to one test, and may be killed, frozen
-and filled.
+to the namespace `unique`. `fresh_redis`, `fresh_cluster` and `watched_redis` belong to one test, and may be killed,
+frozen and filled.
 """
 
 from __future__ import annotations
