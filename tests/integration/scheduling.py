@@ -20,6 +20,7 @@ from bridge.devserver.records import EventRecord
 from tests.integration.commands import PATIENCE, Done, Start, done, lines_until, until
 
 HOUR = 3_600_000
+CONTROL = {"BRIDGE_CONTROL__ENABLED": "true", "BRIDGE_TIMING__HOLD_WINDOW": "500ms"}
 TRIES = (5_000, 20_000, 60_000)  # ms until an event is due
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -37,12 +38,12 @@ class Scene:
     start: Start
     api: DevServer
     send: Send
+    folder: Path  # where its processes run
     environment: dict[str, str] = field(default_factory=dict)
     daemon: asyncio.subprocess.Process | None = None
 
     async def begin(self) -> None:
-        given = {"BRIDGE_CONTROL__ENABLED": "true", "BRIDGE_TIMING__HOLD_WINDOW": "500ms", **self.environment}
-        self.daemon = await self.start("run", **given)
+        self.daemon = await self.start("run", **CONTROL, **self.environment)
         await lines_until(self.daemon, "started")
 
     async def end(self) -> None:
@@ -51,7 +52,7 @@ class Scene:
         assert (await done(self.daemon)).code == 0
 
     async def command(self, *arguments: str) -> Done:
-        return await done(await self.start("delayed", *arguments))
+        return await done(await self.start("delayed", *arguments, **CONTROL))
 
     async def schedule(self, event_id: str, due_at: int, n: int = 1) -> str:
         """Publish an event, and wait until it is on record. What is said of it then: "done", or "too_late"."""
@@ -113,13 +114,14 @@ async def cancel_and_move(scene: Scene) -> None:
     brought = await scene.arrived("brought")
     assert brought.arrivals[0] >= soon
     assert b'"n":2' in brought.payload
+    await pull(scene)
     assert (await scene.arrived(moved)).arrivals[0] >= last
     assert await scene.order(op="cancel", id=moved) == "too_late"
     assert await scene.order(op="cancel", id="nobody") == "unknown"
     await until(lambda: now() > was_due + 2_000)
     await scene.end()
     assert scene.record(cancelled) is None
-    assert [record.deliveries for record in scene.api.book.events.values()] == [1, 1]
+    assert [record.deliveries for record in scene.api.book.events.values()] == [1, 1, 1]
 
 
 async def move_once_more(scene: Scene, event_id: str) -> int:
@@ -137,12 +139,22 @@ async def move_once_more(scene: Scene, event_id: str) -> int:
     return last
 
 
-async def forget(scene: Scene, store: Path) -> None:
+async def pull(scene: Scene) -> None:
+    """Bring an event forward by the command line, while the bridge runs."""
+    await scene.schedule("pulled", now() + HOUR)
+    (scene.folder / "event.json").write_text('{"name": "order.paid", "data": {"n": 3}}')
+    moved = await scene.command("move", "pulled", "--in", "1s", "--event", "event.json")
+    assert moved.code == 0, moved
+    assert "the order is published to " in moved.out
+    assert b'"n":3' in (await scene.arrived("pulled")).payload
+
+
+async def forget(scene: Scene) -> None:
     """A record that is lost costs a cancel, not an event."""
     await scene.begin()
     event_id, _ = await scene.in_time("lost", cancel)
     await scene.end()
-    for file in store.parent.glob(f"{store.name}*"):
+    for file in scene.folder.glob("event-bridge.db*"):
         file.unlink()
     await scene.begin()
     assert (await scene.arrived(event_id)).deliveries == 1

@@ -38,15 +38,15 @@ async def scene(tmp_path: Path, bootstrap: str, unique: str) -> AsyncIterator[Sc
         await way.publish([[Composed(body=json.dumps(body).encode())]])
 
     async with DevServer(DevServerSettings(port=0)) as api, starting(tmp_path, source, api) as start:
-        yield Scene(start, api, send)
+        yield Scene(start, api, send, tmp_path)
 
 
 async def test_what_is_cancelled_is_never_sent_and_what_is_moved_once_at_its_new_time(scene: Scene) -> None:
     await scheduling.cancel_and_move(scene)
 
 
-async def test_a_record_that_is_lost_fires(scene: Scene, tmp_path: Path) -> None:
-    await scheduling.forget(scene, tmp_path / "event-bridge.db")
+async def test_a_record_that_is_lost_fires(scene: Scene) -> None:
+    await scheduling.forget(scene)
 
 
 async def test_the_last_of_two_delayed_copies_wins(scene: Scene) -> None:

@@ -430,7 +430,7 @@ async def test_over_a_lost_session_order_and_attempts_go_on() -> None:
 async def test_what_was_returned_often_gives_up_its_order_for_its_safety(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "bridge.ordering")
     route = MemoryRoute(stuck=BLOCK, hold_window=0)
-    route.target.answer(*[Retryable("500")] * 2, event_id="worn")
+    route.target.answer(*[Retryable("500", after=0.02)] * 2, event_id="worn")  # else it may be tried again at once
     async with route.running():
         body = json.dumps({"id": "worn", "name": "a.b", "data": {}}).encode()
         route.source.publish(body, {"x-delivery-count": 10}, routing_key="a")
