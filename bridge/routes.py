@@ -33,6 +33,9 @@ from bridge.unpacking import Unpacker
 LEASE_MARGIN = 10.0  # seconds a claim outlives the longest request
 MEMORY_TIMEOUT = 30.0  # seconds; a target in memory has no timeout of its own
 
+_AWAITED = {"store": "the key store", "delay": "the delay line", "dead_letters": "the dead letters"}
+"""What keeps a route from consuming, by the reason of the intake."""
+
 
 @dataclass(slots=True, frozen=True)
 class Route:
@@ -54,8 +57,9 @@ class Route:
         ]
 
     def not_consuming(self) -> list[str]:
-        """Which sessions do not stand."""
-        return [f"{name} is not connected" for name, up in self._connected().items() if not up]
+        """Why nothing comes in: sessions that do not stand, and what the intake waits for, the target aside."""
+        apart = [f"{name} is not connected" for name, up in self._connected().items() if not up]
+        return apart + [f"the intake waits for {what}" for name, what in _AWAITED.items() if self.tally.paused[name]]
 
     def watched(self) -> Watched:
         """The route as the metrics see it."""

@@ -98,6 +98,36 @@ async def test_liveness_stays_green_while_something_is_waited_for_and_readiness_
     await asyncio.wait_for(task, 10)
 
 
+async def test_readiness_says_that_the_intake_waits_for_the_store() -> None:
+    app = App(settings())
+    route, store = app.routes["default"], app.store
+    gone = asyncio.Event()
+    claim = store.claim
+
+    async def away(*asks: Any, **more: Any) -> Any:
+        if not gone.is_set():
+            raise Unavailable("the store is away")
+        return await claim(*asks, **more)
+
+    object.__setattr__(store, "claim", away)
+    source = route.parts.source
+    assert isinstance(source, MemorySource)
+    source.publish(b'{"id": "1", "name": "user.created", "data": {}}')
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(stop))
+    async with asyncio.timeout(10):
+        while "routes.default: the intake waits for the key store" not in (await get(app, "/readyz"))[1]:  # noqa: ASYNC110  likewise
+            await asyncio.sleep(0.01)
+    assert (await get(app, "/livez"))[0] == 200
+
+    gone.set()
+    async with asyncio.timeout(10):
+        while (await get(app, "/readyz"))[0] != 200:  # noqa: ASYNC110  likewise
+            await asyncio.sleep(0.01)
+    stop.set()
+    await asyncio.wait_for(task, 10)
+
+
 async def test_routes_open_side_by_side() -> None:
     app = App(settings(routes={"one": MEMORY, "two": MEMORY}))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.chaos.road import AnyRoad, in_flight, law, until
 
 PATIENCE = 240.0  # seconds for what takes a minute at most where nothing else runs
 
-Publish = Callable[[Sequence[dict[str, object]]], Awaitable[None]]
+Publish = Callable[[Sequence[dict[str, object]]], Coroutine[Any, Any, None]]
 """Publish events; what this has returned for, the broker has taken."""
 
 
