@@ -1,12 +1,18 @@
-"""The benches by name: `python -m bench [road | delays | store | shared] [arguments]`; all of them without a name."""
+"""The benches by name: `python -m bench [road | delays | store | shared | workers] [arguments]`; all without a name."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import delays, road, shared, store
+from bench import delays, road, shared, store, workers
 
-BENCHES = {"road": road.main, "delays": delays.main, "store": store.main, "shared": shared.main}
+BENCHES = {
+    "road": road.main,
+    "delays": delays.main,
+    "store": store.main,
+    "shared": shared.main,
+    "workers": workers.main,
+}
 
 
 def main() -> None:

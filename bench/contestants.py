@@ -25,8 +25,8 @@ def bridge_command(settings: Mapping[str, Any], folder: Path) -> list[str]:
     return [str(Path(sys.executable).with_name("event-bridge")), "run", "--config", str(config)]
 
 
-def bridge(place: Place, limits: Mapping[str, float]) -> Start:
-    """As shipped: nothing is set but where events come from and where they go, and these limits."""
+def bridge(place: Place, more: Mapping[str, Any]) -> Start:
+    """As shipped: nothing is set but where events come from and where they go, and these settings more."""
 
     def start(job: Job, folder: Path) -> list[str]:
         origin = job.target.removesuffix(path_of(arrays=job.arrays))
@@ -34,8 +34,8 @@ def bridge(place: Place, limits: Mapping[str, float]) -> Start:
         settings = {
             "source": place.source(),
             "target": {**target, "url": origin, "key": KEY},
-            "limits": dict(limits),
             "admin": {"enabled": False},
+            **more,
         }
         return bridge_command(settings, folder)
 
@@ -55,7 +55,7 @@ def contestants(place: Place, *, arrays: bool) -> dict[str, Start]:
     All who take part, by name. Where events share a request, the bridge takes part with and without a linger, in which
     batches may take as long to fill as those of the peers.
     """
-    further = {"bridge, 10 ms": bridge(place, {"linger": LINGER})} if arrays else {}
+    further = {"bridge, 10 ms": bridge(place, {"limits": {"linger": LINGER}})} if arrays else {}
     framework = {"FastStream": peer("framework")} if place.broker == "rabbitmq" else {}
     by_hand = peer(f"handwritten_{place.broker}")
     return {"bridge": bridge(place, {}), **further, HAND_WRITTEN: by_hand, **framework}

@@ -13,10 +13,10 @@ from typing import Any
 class Run:
     """One measurement: the stretch between two marks, so that neither start nor end of the process is in it."""
 
-    cpu: float  # microseconds an event, of the forwarding process, all of its threads
+    cpu: float  # microseconds an event, of the forwarding process and its children, all of their threads
     rate: float  # events a second
     packing: float  # events a request
-    peak: float  # megabytes of memory at most, until the second mark
+    peak: float  # megabytes of memory at most, until the second mark; of several processes the sum
     sink_busy: float  # share of one core that the sink took
 
 
@@ -39,6 +39,11 @@ def ratios(runs: Sequence[Run], yardstick: Sequence[Run]) -> tuple[float, float]
     """How many times the CPU time of the yardstick: by the best runs of both, and by the medians."""
     ours, theirs = [run.cpu for run in runs], [run.cpu for run in yardstick]
     return min(ours) / min(theirs), median(ours) / median(theirs)
+
+
+def gains(runs: Sequence[Run], yardstick: Sequence[Run]) -> list[float]:
+    """How many times the events a second of the yardstick, round by round: a busy minute of the machine hits both."""
+    return [run.rate / other.rate for run, other in zip(runs, yardstick, strict=True)]
 
 
 def quantile(values: Sequence[float], share: float) -> float:

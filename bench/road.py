@@ -74,13 +74,19 @@ def race(course: Course, lanes: Sequence[Lane], rounds: int, names: Sequence[str
     results: dict[Lane, dict[str, list[Run]]] = {lane: defaultdict(list) for lane in lanes}
     for number in range(rounds):
         for lane in lanes:
-            for name, start in contestants(course.place, arrays=lane.arrays).items():
-                if names and name not in names:
-                    continue
-                run = course.measure(lane, start)
+            found = contestants(course.place, arrays=lane.arrays)
+            chosen = {name: start for name, start in found.items() if not names or name in names}
+            for name, run in each_once(course, lane, chosen, f"{number + 1}/{rounds}"):
                 results[lane][name].append(run)
-                print(f"{number + 1}/{rounds}  {lane.title}  {name}: {run.cpu:.1f} us, {run.rate:,.0f}/s", flush=True)
     return results
+
+
+def each_once(course: Course, lane: Lane, starts: Mapping[str, Start], title: str) -> Iterator[tuple[str, Run]]:
+    """One run of each contestant on a lane; what it gave is printed at once."""
+    for name, start in starts.items():
+        run = course.measure(lane, start)
+        print(f"{title}  {lane.title}  {name}: {run.cpu:.1f} us, {run.rate:,.0f}/s", flush=True)
+        yield name, run
 
 
 @contextmanager

@@ -6,7 +6,8 @@ The sink of all roads: a process that takes events over HTTP as cheaply as async
 A POST brings events; the answer is what Trigger.dev v1 (one event) or Inngest (an array) says to them. Events are found
 by their ids, which all begin with `evt-`, so that nothing is parsed while something is measured. For whoever measures:
 
-    PUT /watch {"pid": 123, "marks": [1000, 21000]}   begin anew; at so many events, note what the process has used
+    PUT /watch {"pid": 123, "marks": [1000, 21000]}   begin anew; at so many events, note what the process has used,
+                                                       it and all those that it started
     GET /count                                         how many events have come
     GET /report                                        what was noted at the marks
     GET /arrivals                                      when each event came, in epoch seconds
@@ -20,6 +21,9 @@ import os
 import re
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,19 @@ from typing import Any
 ID = re.compile(rb'"(evt-\d+)"')
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """A process, its children and theirs, as far as they run. The fourth field of proc(5)'s stat is the parent."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # a stranger that has just ended
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            children[int(fields[1])].append(int(stat.parent.name))
+    found = [pid]
+    for member in found:  # grows meanwhile
+        found += children[member]
+    return found
 
 
 def cpu_seconds(pid: int) -> float:
@@ -59,16 +76,17 @@ class Arrivals:
         self.bodies.append((time.time(), body))
         while self.ahead and self.events >= self.ahead[0]:
             del self.ahead[0]
-            self.marks.append(self._mark())
-            self.peak = peak_bytes(self.pid)
+            pids = family(self.pid)
+            self.marks.append(self._mark(pids))
+            self.peak = sum(peak_bytes(pid) for pid in pids)
         return count
 
-    def _mark(self) -> dict[str, float]:
+    def _mark(self, pids: Sequence[int]) -> dict[str, float]:
         return {
             "events": self.events,
             "requests": len(self.bodies),
             "seconds": time.monotonic(),
-            "cpu": cpu_seconds(self.pid),
+            "cpu": sum(cpu_seconds(pid) for pid in pids),
             "sink_cpu": time.process_time(),
         }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,18 +13,19 @@ import pytest
 
 from bench import events
 from bench.delays import lateness
-from bench.figures import Run, quantile, ratios, run_of, table
+from bench.figures import Run, gains, quantile, ratios, run_of, table
 from bench.measuring import complaints
 from bench.peers.job import array_of
-from bench.sink import Sink, cpu_seconds, peak_bytes
+from bench.sink import Sink, cpu_seconds, family, peak_bytes
+from bench.workers import verdict
 
 
 def mark(**numbers: float) -> dict[str, float]:
     return {"events": 0, "requests": 0, "seconds": 0, "cpu": 0, "sink_cpu": 0, **numbers}
 
 
-def run(cpu: float) -> Run:
-    return Run(cpu=cpu, rate=1_000, packing=1, peak=50, sink_busy=0.1)
+def run(cpu: float, rate: float = 1_000) -> Run:
+    return Run(cpu=cpu, rate=rate, packing=1, peak=50, sink_busy=0.1)
 
 
 def test_a_run_is_what_lies_between_the_marks() -> None:
@@ -44,6 +47,15 @@ def test_two_marks_in_one_request_are_no_measurement() -> None:
 
 def test_ratios_are_of_the_best_and_of_the_medians() -> None:
     assert ratios([run(30), run(20), run(90)], [run(10), run(20), run(10)]) == (2, 3)
+
+
+def test_a_gain_is_of_runs_of_the_same_round() -> None:
+    one, two = [run(10, 100), run(10, 50), run(10, 200)], [run(11, 150), run(12, 100), run(13, 250)]
+    assert gains(two, one) == [1.5, 2, 1.25]
+    assert verdict(one, two) == (
+        "2 workers against 1: 1.50 times the events a second (median of the rounds, which gave 1.25 to 2.00), "
+        "1.20 times the CPU an event (medians)"
+    )
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 1), (0.01, 1), (0.5, 50), (0.99, 99), (1, 100)])
@@ -116,3 +128,15 @@ def test_the_kernel_keeps_the_books_of_a_process() -> None:
     while cpu_seconds(os.getpid()) < before + 0.02:
         sum(range(10_000))
     assert peak_bytes(os.getpid()) > 1_000_000
+
+
+def test_the_children_of_a_process_are_found_and_theirs() -> None:
+    script = "sh -c 'sleep 600 & echo $$ $!; wait' & wait"
+    with subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child, grandchild = (int(pid) for pid in parent.stdout.readline().split())
+        try:
+            found = family(parent.pid)
+        finally:
+            os.kill(grandchild, signal.SIGKILL)  # then the others have nothing to wait for
+    assert found == [parent.pid, child, grandchild]
