@@ -23,6 +23,7 @@ from bridge.errors import BridgeError, EndOfSource, Unavailable
 from bridge.intake import Intake
 from bridge.model import Envelope, Retryable, Stage
 from bridge.ordering import Ordering
+from bridge.owed import Owed
 from bridge.parking import Parking
 from bridge.route import Limits, Parts
 from bridge.sending import Sending
@@ -59,6 +60,7 @@ class Pipeline:
         pausable = [] if ordering else list(self._sources.values())
         self._intake = Intake(pausable, tally.paused, self._intake_changed)
         self._parking = Parking(limits.parked, limits.parked_at_intake, tally, clock, self._take_up)
+        self._owed = Owed(parts.store, tally, ttl=limits.ttl, max_hold=limits.max_hold)
         self._settling = Settling(
             sources=self._sources,
             store=parts.store,
@@ -69,6 +71,7 @@ class Pipeline:
             tally=tally,
             ttl=limits.ttl,
             max_hold=limits.max_hold,
+            owed=self._owed if limits.bypass_store else None,
             closed=None if ordering is None else self._closed,
         )
         self._claiming = Claiming(parts.store, self._intake, self._parking, tally, limits=limits, clock=clock)
@@ -95,10 +98,11 @@ class Pipeline:
         self._failed = asyncio.get_running_loop().create_future()
         loops = [asyncio.create_task(self._receive(stage), name=f"receive-{stage.value}") for stage in self._sources]
         renewing = asyncio.create_task(self._renew_leases(), name="renew-leases")
+        paying = asyncio.create_task(self._owed.run(), name="owed-marks")
         stopping = asyncio.create_task(stop.wait())
         drain = self._limits.drain
         try:
-            first: set[asyncio.Future[Any]] = {*loops, renewing, stopping, self._failed}
+            first: set[asyncio.Future[Any]] = {*loops, renewing, paying, stopping, self._failed}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             drain = 0.0  # no time left: give everything back
@@ -106,9 +110,10 @@ class Pipeline:
         finally:
             asked = stop.is_set()
             await self._drain(loops, drain)
-            for task in (renewing, stopping, self._failed):
+            for task in (renewing, paying, stopping, self._failed):
                 task.cancel()
-            ends = await asyncio.gather(*loops, renewing, self._failed, return_exceptions=True)
+            ends = await asyncio.gather(*loops, renewing, paying, self._failed, return_exceptions=True)
+            await self._owed.close()
         for end in ends:
             if isinstance(end, Exception):
                 raise end

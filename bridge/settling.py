@@ -16,6 +16,7 @@ from bridge.core.tally import Tally
 from bridge.errors import Disconnected, Unavailable
 from bridge.intake import Intake
 from bridge.model import Burial, Hold, Schedule, Stage, Verdict
+from bridge.owed import Owed
 from bridge.parking import Parking
 from bridge.ports import DeadLetters, DelayLine, KeyStore, Source
 
@@ -28,6 +29,8 @@ Endings = Sequence[tuple[Slot, Ending]]
 class Settling:
     """
     Makes endings real. `ttl` (of marks) and `max_hold` (how long to wait for the store) are seconds.
+
+    Where events go on without a store that is away, `owed` keeps the marks for it.
 
     Where the order of events matters, `closed` is told of what has become real, and nothing is returned by hand: what a
     broker takes back all at once, when its session ends, it hands out again in the old order.
@@ -42,6 +45,7 @@ class Settling:
     tally: Tally
     ttl: float
     max_hold: float
+    owed: Owed | None = None
     closed: Callable[[Endings], None] | None = None
 
     def owns(self, slot: Slot) -> bool:
@@ -117,11 +121,17 @@ class Settling:
                 await self._tell(lambda: self.store.schedule(schedules, owner=owner, ttl=self.ttl))
         except Unavailable:
             # The events are safe already. What the store does not know can only cost a second send.
+            if self.owed is not None:
+                self.owed.owe(commits)  # claims end by themselves, and a copy without a record goes on when it is due
+                return
             self.tally.marks_failed += len(commits) + len(releases) + len(schedules)
             log.exception("marks_failed")
 
     async def _tell(self, act: Callable[[], Awaitable[None]]) -> None:
-        await self.intake.insist("store", act, self.max_hold)
+        if self.owed is not None:
+            await act()
+        else:
+            await self.intake.insist("store", act, self.max_hold)
 
     async def _close(self, ledger: Ledger, endings: Endings) -> None:
         closed: list[Carrier] = []

@@ -27,7 +27,19 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset(
-        {"pipeline", "claiming", "gate", "intake", "ordering", "parking", "sending", "settling", "unpacking", "route"}
+        {
+            "pipeline",
+            "claiming",
+            "gate",
+            "intake",
+            "ordering",
+            "owed",
+            "parking",
+            "sending",
+            "settling",
+            "unpacking",
+            "route",
+        }
     ),
     frozenset({"settings", "telemetry", "devserver", "routes", "app", "workers", "cli"}),
 )

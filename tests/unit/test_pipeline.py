@@ -313,6 +313,22 @@ async def test_a_store_that_is_away_may_be_bypassed_by_policy() -> None:
     assert route.tally.store_bypassed == 1
 
 
+async def test_what_goes_past_a_store_that_is_away_does_not_wait_for_its_mark() -> None:
+    store = MoodyStore()
+    store.refuse_claims = store.refuse_commits = 1_000_000
+    route = MemoryRoute(store=store, limits=Limits(bypass_store=True, drain=5.0))
+    async with route.running():
+        for number in range(3):  # each would hold the next one back
+            route.publish(f"e{number}")
+            await route.until_quiet()
+        assert not route.tally.paused["store"]
+        store.refuse_claims = store.refuse_commits = 0
+
+    assert route.accepted() == ["e0", "e1", "e2"]
+    assert store.stats().keys == 3, "the marks were forgotten"
+    assert route.tally.marks_failed == 0
+
+
 async def test_a_lost_session_costs_nothing_but_a_duplicate_delivery() -> None:
     async with MemoryRoute().running() as route:
         for number in range(50):
