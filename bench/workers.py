@@ -51,6 +51,12 @@ def compare(course: Course, node: RedisNode, rounds: int) -> Mapping[str, list[R
     return runs
 
 
+def server_of(node: RedisNode) -> str:
+    """Its program and version, from the line `redis_version:7.0.15` of INFO, which Valkey has too."""
+    _, _, found = node.ask("INFO", "server").decode().partition("redis_version:")
+    return f"{node.version} {found.split()[0]}"
+
+
 def verdict(one: Sequence[Run], two: Sequence[Run]) -> str:
     """Two workers against one, in a sentence."""
     found, (_, cost) = gains(two, one), ratios(two, one)
@@ -68,7 +74,7 @@ def main() -> None:
     parser.add_argument("--version", default=VERSIONS["rabbitmq"], help="of RabbitMQ")
     chosen = parser.parse_args()
     with private_place("rabbitmq", chosen.version) as place, private_node() as node, running_sink() as sink:
-        print(machine.facts(f"rabbitmq {chosen.version}", node.version), flush=True)
+        print(machine.facts(f"rabbitmq {chosen.version}", server_of(node)), flush=True)
         runs = compare(Course(place, sink, chosen.events, chosen.margin), node, chosen.rounds)
     print(
         f"\n{chosen.rounds} rounds of {chosen.events:,} events of {events.SIZE} bytes; workers, and where the keys are."
