@@ -13,13 +13,15 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socket import SO_LINGER, SOL_SOCKET
 from types import TracebackType
 from typing import Self
 
+Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
 Behaviour = Callable[["Received", Writer], Awaitable[None]]
+Talk = Callable[[Reader, Writer], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -32,18 +34,35 @@ class Received:
     target: str
     headers: dict[str, str]
     body: bytes
+    rest: Reader = field(repr=False, compare=False)  # what comes on the connection after it
 
 
 class HostileServer:
-    """Reads whole requests, keeps them in `requests`, and answers each as `behaviour` does."""
+    """
+    Reads whole requests, keeps them in `requests`, and answers each as `behaviour` does.
 
-    def __init__(self, behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> None:
+    With `talk` it reads nothing by itself: that is given each connection as it comes.
+    """
+
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        talk: Talk | None = None,
+    ) -> None:
         self.behaviour = behaviour
+        self.talk = talk
         self.requests: list[Received] = []
         self.connections = 0
         self.arrived = asyncio.Event()  # a request has come
         self.gone = asyncio.Event()  # a client has left
+        self.under_way = 0  # connections that are open now
+        self.most = 0  # of them, ever
         self._tls = tls
+        self._address = host, port
         self._writers: set[Writer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -56,10 +75,11 @@ class HostileServer:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+        host = self._address[0]
+        return f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._connected, *self._address, ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -79,27 +99,35 @@ class HostileServer:
         self._tasks.add(task)
         self._writers.add(writer)
         self.connections += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while not writer.is_closing():
-                    received = await _receive(reader)
-                    self.requests.append(received)
-                    self.arrived.set()
-                    await self.behaviour(received, writer)
-                    await writer.drain()
+                await (self.talk or self._converse)(reader, writer)
         finally:
+            self.under_way -= 1
             self.gone.set()
             writer.close()
             self._writers.discard(writer)
             self._tasks.discard(task)
 
+    async def _converse(self, reader: Reader, writer: Writer) -> None:
+        while not writer.is_closing():
+            received = await receive(reader)
+            self.requests.append(received)
+            self.arrived.set()
+            await self.behaviour(received, writer)
+            await writer.drain()
 
-async def _receive(reader: asyncio.StreamReader) -> Received:
+
+async def receive(reader: Reader) -> Received:
+    """Read one request whose length is given. Raises IncompleteReadError where the client leaves before its end."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     method, target, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Received(method, target, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Received(method, target, headers, body, reader)
 
 
 def plain(status: int = 200, body: bytes = b"ok", *headers: str) -> Behaviour:
@@ -130,14 +158,13 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
     return act
 
 
-async def silence(_: Received, writer: Writer) -> None:
+async def silence(received: Received, _: Writer) -> None:
     """Say nothing, for as long as the client stays."""
-    await writer.drain()
-    await asyncio.Event().wait()
+    await received.rest.read()
 
 
-async def reset(_: Received, writer: Writer) -> None:
-    """Reset the connection (TCP RST), the request being read."""
+async def reset(_: object, writer: Writer) -> None:
+    """Reset the connection (TCP RST)."""
     writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 

@@ -1,0 +1,48 @@
+"""Every test of this folder runs with each client, on the stock loop and on uvloop, and must leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import stat
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import uvloop
+
+from tests.integration.http.rig import KINDS, until
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which client is used."""
+    return str(request.param)
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _nothing_left() -> AsyncIterator[None]:
+    """Fail where the test leaves a task or a socket behind, or something that warns that it was never closed."""
+    tasks, sockets = asyncio.all_tasks(), _sockets()
+    yield
+    await until(lambda: asyncio.all_tasks() <= tasks | {asyncio.current_task()})
+    await until(lambda: _sockets() <= sockets)
+    gc.collect()
+
+
+def _sockets() -> set[int]:
+    """The numbers of all sockets of this process."""
+    return {int(entry.name) for entry in Path("/dev/fd").iterdir() if _is_socket(int(entry.name))}
+
+
+def _is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:  # that of the listing itself
+        return False
