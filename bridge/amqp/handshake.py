@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.amqp import methods
-from bridge.amqp.frames import OVERHEAD
+from bridge.amqp.frames import OVERHEAD, ProtocolError
 
 LOCALE: Final = "en_US"  # the one that every broker has, section 1.4.2.2 of the reference
+LEAST_FRAME_MAX: Final = 4_096  # bytes; the specification's `frame-min-size`
 CAPABILITIES: Final = {
     "authentication_failure_close": True,  # a wrong password is said, not shown by a cut socket
     "basic.nack": True,
@@ -63,9 +64,12 @@ class Limits:
         """
         Find the lower of both limits, where 0 is none (section 1.4.2.6 of the reference).
 
-        That holds for heartbeats too, as RabbitMQ's own clients do: who asks for the shorter interval gets it.
+        That holds for heartbeats too, as in RabbitMQ's own clients: who asks for the shorter interval gets it. Raises
+        ProtocolError for frames that are too small to speak in.
         """
         channels, frames, seconds = theirs
+        if 0 < frames < LEAST_FRAME_MAX:
+            raise ProtocolError(f"the broker proposes frames of at most {frames} bytes, less than {LEAST_FRAME_MAX:,}")
         return Limits(
             _lower(self.channel_max, channels), _lower(self.frame_max, frames), _lower(self.heartbeat, seconds)
         )

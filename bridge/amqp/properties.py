@@ -136,10 +136,10 @@ def _after_flags(raw: bytes) -> int:
 
 def epoch(number: int) -> float | None:
     """Epoch seconds, to the microsecond, of a number of s, ms, us or ns; None when it is none of them."""
-    for scale in _SCALES:
-        if number / scale < _YEAR_2500:
-            return round(number / scale, 6)
-    return None
+    if number < _YEAR_2500:
+        return float(number)
+    moment = _moment(number)
+    return None if moment is None else moment.timestamp()
 
 
 def table(content: bytes) -> dict[str, object]:
@@ -157,7 +157,19 @@ def _fields(raw: bytes, at: int, end: int, depth: int) -> dict[str, object]:
     while at < end and len(fields) < MAX_ITEMS:
         start = at + 1
         at = start + raw[at]
-        name = raw[start : min(at, end)].decode("utf-8", "backslashreplace")
+        if at >= end:
+            fields[raw[start:end].decode("utf-8", "backslashreplace")] = None
+            break
+        name = raw[start:at].decode("utf-8", "backslashreplace")
+        start = at + 5
+        if raw[at] == _TEXT and start <= end:  # nearly all are texts, so these take the shortest way
+            at = start + _LONG.unpack_from(raw, at + 1)[0]
+            value = raw[start : at if at < end else end]  # noqa: FURB136  min() costs a call
+            try:
+                fields[name] = value.decode()
+            except UnicodeDecodeError:
+                fields[name] = value
+            continue
         at, fields[name] = _value(raw, at, end, depth)
         if at == _UNREADABLE:
             break
@@ -187,7 +199,7 @@ def _value(raw: bytes, at: int, end: int, depth: int) -> tuple[int, object]:
         behind = at + layout.size
         return (behind, layout.unpack_from(raw, at)[0]) if behind <= end else (_UNREADABLE, None)
     if kind == _TIME:
-        return (at + 8, _moment(raw, at)) if at + 8 <= end else (_UNREADABLE, None)
+        return (at + 8, _moment(_TIMESTAMP.unpack_from(raw, at)[0])) if at + 8 <= end else (_UNREADABLE, None)
     if kind == _SCALED:
         return (at + 5, _decimal(raw, at)) if at + 5 <= end else (_UNREADABLE, None)
     return _sized(kind, raw, at, end, depth)
@@ -218,9 +230,11 @@ def _text(raw: bytes) -> str | bytes:
         return raw
 
 
-def _moment(raw: bytes, at: int) -> datetime | None:
-    seconds = epoch(_TIMESTAMP.unpack_from(raw, at)[0])
-    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
+def _moment(number: int) -> datetime | None:
+    for scale in _SCALES:
+        if number / scale < _YEAR_2500:
+            return datetime.fromtimestamp(number / scale, tz=UTC)
+    return None
 
 
 def _decimal(raw: bytes, at: int) -> Decimal:
