@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class Watermark:
@@ -48,6 +48,17 @@ class Watermark:
         self._order.append(position)
         self._open.add(position)
 
+    def begin(self, positions: Sequence[int]) -> None:
+        """Take note of many at once. Raises ValueError, and notes none, unless each is above all before it."""
+        last = self._last
+        for position in positions:
+            if last is not None and position <= last:
+                raise ValueError(f"position {position} came after {last}, but positions must rise")
+            last = position
+        self._last = last
+        self._order.extend(positions)
+        self._open.update(positions)
+
     def finish(self, position: int) -> int | None:
         """
         Finish one position; return the watermark if this moved it, else None.
@@ -68,12 +79,16 @@ class Watermark:
 
         The first is the highest of the given positions under the watermark, not the watermark itself: that one may
         have been acked singly before, and RabbitMQ closes the channel over a tag that is no longer unacked
-        ("unknown delivery tag"), with multiple=True too.
+        ("unknown delivery tag"), with multiple=True too. Raises ValueError as `finish` does.
         """
         given = sorted(positions)
+        before = len(self._open)
+        self._open.difference_update(given)
+        if before - len(self._open) != len(given):
+            raise ValueError("a position is not open, or given twice")
         mark = None
-        for position in given:
-            moved = self.finish(position)
-            mark = mark if moved is None else moved
+        order, still_open = self._order, self._open
+        while order and order[0] not in still_open:
+            mark = order.popleft()
         under = 0 if mark is None else bisect_right(given, mark)
         return (given[under - 1] if under else None), given[under:]

@@ -8,6 +8,9 @@ and each such name with its strange bytes escaped.
 
 Nor do brokers look at the offsets that the records of an uncompressed batch give themselves: they count the records.
 Whoever believed them would skip what others have written. So the records are counted here too.
+
+The client makes three objects and a dozen calls of each record. A consumer whose `value_deserializer` is `in_runs` gets
+whole batches instead, read by the client's C extension in one go, with the same checks.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from itertools import islice
 from typing import Any, Final
 
 import aiokafka.consumer.fetcher
-from aiokafka import codec
+from aiokafka import TopicPartition, codec
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.record.default_records import DefaultRecord
 from aiokafka.record.memory_records import MemoryRecords
@@ -46,10 +50,45 @@ _DECODERS: Final[dict[int, Callable[[bytes], bytes]]] = {
 def install() -> None:
     """Put these batches in place of the client's, which has no option for that. May be called again."""
     aiokafka.consumer.fetcher.MemoryRecords = Batches
+    aiokafka.consumer.fetcher.PartitionRecords = Unpacked
+
+
+def in_runs(value: bytes | None) -> bytes | None:
+    """Ask for runs: the client calls this for no record, but has no other option to be asked by."""
+    return value
+
+
+class Run(list[Any]):
+    """Records of one batch in their order, at least one; the client takes them for one record."""
+
+    __slots__ = ()
+
+    @property
+    def offset(self) -> int:
+        """Behind it the client goes on."""
+        return int(self[-1].offset)
+
+
+class Unpacked(PartitionRecords):  # type: ignore[misc]  # the client has no types
+    """The client's way through the batches of an answer: it leaves out what was aborted, and what was read before."""
+
+    def __init__(self, place: TopicPartition, batches: Batches, *more: Any) -> None:
+        super().__init__(place, batches, *more)
+        if self._value_deserializer is in_runs:
+            batches.in_runs = True
+
+    def _consumer_record(self, place: TopicPartition, record: Any) -> Any:
+        if not isinstance(record, Run):
+            return super()._consumer_record(place, record)
+        if record[0].offset >= self.next_fetch_offset:
+            return record
+        return Run(each for each in record if each.offset >= self.next_fetch_offset)
 
 
 class Batches:
     """What a broker answered for one partition: the client's own reader of it, whose batches are lenient."""
+
+    in_runs = False
 
     def __init__(self, answer: bytes) -> None:
         self._inner = MemoryRecords(answer)
@@ -66,17 +105,18 @@ class Batches:
         begin = self._at
         (length,) = NUMBER.unpack_from(self._answer, begin + LENGTH_AT)
         self._at = begin + LENGTH_AT + NUMBER.size + length
-        return Batch(batch, self._answer[begin : self._at])
+        return Batch(batch, self._answer[begin : self._at], in_runs=self.in_runs)
 
 
 class Batch:
     """The client's batch; what it cannot read is read from `raw`, all of its bytes."""
 
-    __slots__ = ("_inner", "_raw")
+    __slots__ = ("_in_runs", "_inner", "_raw")
 
-    def __init__(self, inner: Any, raw: memoryview) -> None:
+    def __init__(self, inner: Any, raw: memoryview, *, in_runs: bool = False) -> None:
         self._inner = inner
         self._raw = raw
+        self._in_runs = in_runs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -87,6 +127,29 @@ class Batch:
 
     def __iter__(self) -> Iterator[Any]:
         """All records. Raises KafkaError, and nothing that would seem to be about the client or its connections."""
+        return self._runs() if self._in_runs else self._each()
+
+    def _runs(self) -> Iterator[Run]:
+        """All in one run where nothing is odd about them; else one by one, so that those before a bad one are read."""
+        if self._raw[MAGIC_AT] == LAID_OUT and (run := self._whole()) is not None:
+            yield run
+            return
+        again = MemoryRecords(bytes(self._raw)).next_batch()
+        for record in Batch(again, self._raw):
+            yield Run([record])
+
+    def _whole(self) -> Run | None:
+        """All records, where the client can read them and their offsets are those that the broker has counted."""
+        try:
+            run = Run(self._inner)
+        except Exception:  # noqa: BLE001  whatever it is, it is told when they are read one by one
+            return None
+        counted = range(self._inner.base_offset, self._inner.next_offset)
+        if not run or len(run) != len(counted):
+            return None
+        return run if [record.offset for record in run] == list(counted) else None
+
+    def _each(self) -> Iterator[Any]:
         try:
             if self._raw[MAGIC_AT] == LAID_OUT:
                 yield from self._placed()

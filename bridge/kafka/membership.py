@@ -82,6 +82,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             **client_options(self._connection, where=self._where, client_id=client_id),
             group_id=self._topics.group_id,
             group_instance_id=self._topics.group_instance_id,
+            value_deserializer=batches.in_runs,
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # for offsets that are gone; where to begin is decided at the assignment
             isolation_level="read_committed",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 from bridge.core.offsets import pack
 from bridge.core.watermark import Watermark
@@ -15,6 +16,9 @@ Ripe: TypeAlias = Callable[[Any], float]
 """When a record may be handed out, in epoch seconds."""
 
 
+RECORD: Final = 64  # bytes that are counted for a record itself
+
+
 class Partition:
     """
     What was read, handed out and settled since this partition was assigned to us.
@@ -22,12 +26,21 @@ class Partition:
     `next` is the offset that is read next; `done` holds offsets from there on that an earlier owner settled.
     """
 
-    def __init__(self, start: int, done: frozenset[int], bounds: Bounds, *, seen: int = -1, scope: str = "") -> None:
+    def __init__(
+        self,
+        start: int,
+        done: frozenset[int],
+        bounds: Bounds,
+        *,
+        seen: int = -1,
+        scope: str = "",
+        ripe: Ripe | None = None,
+    ) -> None:
         """
         Begin at the offset `start`.
 
         `seen` is the highest offset that this process has handed out before, in another assignment. `scope` is what
-        the metadata of its commits is written for.
+        the metadata of its commits is written for. `ripe` says from when on a record may be handed out.
         """
         self.next = start
         self.ours = True  # until it is revoked, lost, or begun anew
@@ -40,6 +53,7 @@ class Partition:
         self._done = done
         self.scope = scope
         self._bounds = bounds
+        self._ripe = ripe
         self._marks = Watermark()
         self._buffer: deque[Any] = deque()
         self._out: dict[int, Any] = {}
@@ -69,47 +83,63 @@ class Partition:
         low = self.low
         return low, pack(low, self.done, self.scope)
 
-    def take_in(self, records: Iterable[Any]) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether something may be handed out, if it is ripe."""
+        return bool(self._buffer) and not self.closing and len(self._out) < self._bounds.out
+
+    def take_in(self, records: Sequence[Any]) -> None:
         """Enter records in the order of their offsets, the first of which is at least `next`."""
-        for record in records:
-            offset = record.offset
-            self._marks.start(offset)
-            self.next = offset + 1
-            if offset in self._done:
-                self._marks.finish(offset)
-            else:
-                self._buffer.append(record)
-                self._bytes += _size(record)
+        if not records:
+            return
+        offsets = [record.offset for record in records]
+        self._marks.begin(offsets)
+        self.next = offsets[-1] + 1
+        if known := self._done.intersection(offsets):
+            self._marks.settle(known)
+            records = [record for record in records if record.offset not in known]
+        self._buffer += records
+        self._bytes += _size(records)
         self._weigh()
 
-    def hand_out(self, limit: int, now: float, ripe: Ripe | None) -> list[tuple[Any, bool]]:
-        """Up to `limit` records whose time has come, each with whether it was handed out before."""
-        given: list[tuple[Any, bool]] = []
-        while self._buffer and len(given) < limit and len(self._out) < self._bounds.out and not self.closing:
-            record = self._buffer[0]
-            if ripe is not None and ripe(record) > now:
-                break
-            self._buffer.popleft()
-            self._out[record.offset] = record
-            given.append((record, record.offset <= self._before or record.offset in self._again))
-            self.seen = max(self.seen, record.offset)
+    def hand_out(self, limit: int, now: float) -> list[Any]:
+        """Up to `limit` records whose time has come."""
+        room = min(limit, self._bounds.out - len(self._out), len(self._buffer))
+        if room <= 0 or self.closing:
+            return []
+        if self._ripe is not None:
+            room = self._ripe_heads(self._ripe, room, now)
+        given = [self._buffer.popleft() for _ in range(room)]
+        if given:
+            offsets = [record.offset for record in given]
+            self._out.update(zip(offsets, given, strict=True))
+            self.seen = max(self.seen, *offsets)
         return given
 
-    def ripe_at(self, ripe: Ripe) -> float | None:
-        """When the head may be handed out; None when there is none that could."""
-        if not self._buffer or self.closing or len(self._out) >= self._bounds.out:
-            return None
-        return ripe(self._buffer[0])
+    def was_out(self, offset: int) -> bool:
+        """Whether what is handed out now was handed out before."""
+        return offset <= self._before or offset in self._again
 
-    def finish(self, offset: int) -> bool:
-        """Settle one that is handed out; False for any other."""
-        if not self.ours or (record := self._out.pop(offset, None)) is None:
-            return False
-        self._bytes -= _size(record)
-        self._marks.finish(offset)
-        self._again.discard(offset)
-        self._weigh()
-        return True
+    def repeats(self, offset: int) -> bool:
+        """Whether anything from this offset on may have been handed out before."""
+        return offset <= self._before or bool(self._again)
+
+    def ripe_at(self) -> float | None:
+        """When the head may be handed out; None when there is none that could, or where that is no question of time."""
+        return self._ripe(self._buffer[0]) if self._ripe is not None and self.ready else None
+
+    def finish(self, *offsets: int) -> int:
+        """Settle those of them that are handed out; return how many these are."""
+        if not self.ours:
+            return 0
+        records = [self._out.pop(offset) for offset in offsets if offset in self._out]
+        self._bytes -= _size(records)
+        self._marks.settle([record.offset for record in records])
+        if self._again:
+            self._again.difference_update(offsets)
+        if self.full:
+            self._weigh()
+        return len(records)
 
     def give_back(self, offset: int) -> bool:
         """Take one back that was handed out: it is the next to be handed out again. False for any other."""
@@ -127,6 +157,13 @@ class Partition:
     def owns(self, offset: int) -> bool:
         return self.ours and offset in self._out
 
+    def _ripe_heads(self, ripe: Ripe, limit: int, now: float) -> int:
+        """How many of the first `limit` may be handed out before one that may not."""
+        for count, record in enumerate(islice(self._buffer, limit)):
+            if ripe(record) > now:
+                return count
+        return limit
+
     def _weigh(self) -> None:
         span = self.next - self.low
         bounds = self._bounds
@@ -134,13 +171,13 @@ class Partition:
         self.full = part >= 1 or (self.full and part > 0.5)  # noqa: PLR2004  half of the bound, so as not to flap
 
 
-def _size(record: Any) -> int:
-    return len(record.value or b"") + len(record.key or b"") + 64
+def _size(records: Sequence[Any]) -> int:
+    return sum([len(record.value or b"") + len(record.key or b"") for record in records]) + RECORD * len(records)
 
 
 def place_of(delivery: Delivery) -> tuple[Partition | None, int]:
     """The books that a delivery stands in, and its offset; (None, -1) for one of another source."""
     token = delivery.token
-    if isinstance(token, tuple) and len(token) == 2 and isinstance(token[0], Partition):  # noqa: PLR2004  ours
-        return token[0], token[1]
+    if type(token) is tuple and len(token) == 2 and type(token[0]) is Partition:  # noqa: PLR2004  ours
+        return token
     return None, -1

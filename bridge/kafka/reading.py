@@ -7,11 +7,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, Final, Protocol
 
 from aiokafka import TopicPartition, errors
 
 from bridge.errors import BridgeError, Disconnected
+from bridge.kafka.batches import Run
 from bridge.kafka.connection import limited
 from bridge.kafka.failures import translated
 from bridge.kafka.membership import Membership
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 POLL_MS: Final = 200  # a poll without records; new ones end it at once
 OUTSIDE: Final = 30.0  # seconds without a place in the group after which a new session is made
 ALONE: Final = 10.0  # seconds after a failure in which each partition is polled by itself
-SOME: Final = 100  # records that are read one after the other before the next partition is looked at
+SOME: Final = 100  # records that are read run by run before the next partition is looked at
 TRIES: Final = 5  # failures in a row after which a partition is left alone
 RETRY_STUCK: Final = 60.0  # seconds until it is looked at again
 ASK_AGAIN: Final = 1.0  # seconds between two questions where logs begin
@@ -73,8 +75,8 @@ class Reading:
                 if loop.time() < self._alone:
                     await self._poll_alone()
                 else:
-                    for place, records in (await self._member.consumer.getmany(timeout_ms=POLL_MS)).items():
-                        self._enter(place, records)
+                    for place, runs in (await self._member.consumer.getmany(timeout_ms=POLL_MS)).items():
+                        self._enter(place, runs)
                 await self._explain_gaps()
             except BridgeError:
                 raise
@@ -135,11 +137,12 @@ class Reading:
         end: int | None = consumer.highwater(place)
         return end
 
-    def _enter(self, place: TopicPartition, records: Sequence[Any]) -> None:
+    def _enter(self, place: TopicPartition, runs: Sequence[Run]) -> None:
         """Enter what was just read. Waiting before that could bring it into the books of another assignment."""
         expected = self._books.expected(place)
-        if expected is None or not records:
+        if expected is None or not runs:
             return
+        records = runs[0] if len(runs) == 1 else list(chain.from_iterable(runs))
         first = records[0].offset
         if first < expected:
             self._member.restarted(place, expected, first)
@@ -192,8 +195,9 @@ class Reading:
         try:
             async with asyncio.timeout(POLL_MS / 1000):
                 while found < SOME and place not in consumer.paused():
-                    self._enter(place, [await consumer.getone(place)])
-                    found += 1
+                    run = await consumer.getone(place)
+                    self._enter(place, [run])
+                    found += len(run)
         except TimeoutError:
             pass  # no more has come
         except Exception:

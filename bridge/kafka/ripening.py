@@ -46,9 +46,13 @@ class Copy(Delivery):
     record: Any
 
     @classmethod
-    def of(cls, record: Any, origin: str, token: object) -> Copy:
+    def of(cls, records: Sequence[Any], place: tuple[str, int], owner: object) -> list[Delivery]:
         """How the session below reads records."""
-        return cls(record=record, body=record.value or b"", origin=origin, token=token, stage=Stage.DUE)
+        origin = f"kafka:{place[0]}"
+        return [
+            cls(record=each, body=each.value or b"", origin=origin, token=(owner, each.offset), stage=Stage.DUE)
+            for each in records
+        ]
 
     @property
     def due_at(self) -> int:
@@ -66,17 +70,20 @@ class Copy(Delivery):
         return self.record.key, self.body, self.record.headers
 
 
-def ripeness(levels: Levels, window: float) -> Callable[[Any], float]:
-    """How the session below knows when a record may leave its level, in epoch seconds."""
+def ripeness(levels: Levels, window: float) -> Callable[[str], Callable[[Any], float]]:
+    """How the session below knows, by the topic, when a record may leave its level, in epoch seconds."""
     seconds = levels.topics()
 
-    def ripe(record: Any) -> float:
-        due_at = wire.due_at_of(record)
-        if due_at is None:
-            return 0.0
-        return ripe_at(record.timestamp, seconds[record.topic], due_at, window) / 1000
+    def ripening(topic: str) -> Callable[[Any], float]:
+        level = seconds[topic]
 
-    return ripe
+        def ripe(record: Any) -> float:
+            due_at = wire.due_at_of(record)
+            return 0.0 if due_at is None else ripe_at(record.timestamp, level, due_at, window) / 1000
+
+        return ripe
+
+    return ripening
 
 
 def group_on(levels: Levels, instance: str | None) -> Topics:
@@ -105,7 +112,7 @@ def levels_session(
         read=Copy.of,
         where=where,
         pace=PACE,
-        ripe=ripeness(levels, window),
+        ripening=ripeness(levels, window),
         prepare=prepare,
         seen=seen,
     )

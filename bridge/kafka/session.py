@@ -18,16 +18,16 @@ from bridge.kafka.ending import CLOSE_LIMIT
 from bridge.kafka.membership import Membership, Start
 from bridge.kafka.options import KafkaConnection
 from bridge.kafka.pace import Pace, Topics
-from bridge.kafka.partition import Partition, Ripe, place_of
+from bridge.kafka.partition import Partition, place_of
 from bridge.kafka.reading import Reading
 from bridge.kafka.renewal import Renewal
-from bridge.kafka.shelf import Shelf
+from bridge.kafka.shelf import Ripening, Shelf
 from bridge.model import Backlog, Delivery, Verdict
 
 log = logging.getLogger(__name__)
 
-Read = Callable[[Any, str, object], Delivery]
-"""Turns a record into a Delivery, given its origin and its token."""
+Read = Callable[[Sequence[Any], TopicPartition, object], list[Delivery]]
+"""Turns records of a partition into deliveries, with tokens of this object and the record's offset."""
 
 
 class Session:
@@ -47,16 +47,16 @@ class Session:
         read: Read,
         where: str,
         pace: Pace,
-        ripe: Ripe | None = None,
+        ripening: Ripening | None = None,
         prepare: Callable[[], Awaitable[None]] | None = None,
         seen: dict[TopicPartition, int] | None = None,
     ) -> None:
-        """Make one. `ripe` says from when on a record may be handed out; each partition waits for its head."""
+        """Make one. `ripening` says from when on a record may be handed out; each partition waits for its head."""
         self._read = read
         self._where = where
         self._pace = pace
         self._prepare = prepare
-        self._shelf = Shelf(pace.bounds, ripe, {} if seen is None else seen)
+        self._shelf = Shelf(pace.bounds, ripening, {} if seen is None else seen)
         self._member = Membership(connection, topics, pace.fetch, where=where, owner=self)
         self._reading = Reading(self._member, self, where=where)
         self._commits = Commits(self._member, self._shelf, where=where)
@@ -121,21 +121,36 @@ class Session:
         return batch
 
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
+        done: dict[Partition, list[int]] = {}
         back: list[tuple[Partition, int]] = []
         for delivery, verdict in zip(batch, verdicts, strict=True):
             part, offset = place_of(delivery)
-            if part is None or not part.owns(offset):
+            if part is None:
                 self.forgotten += 1
             elif verdict is Verdict.SETTLE:
-                part.finish(offset)
-                self.settled += 1
+                done.setdefault(part, []).append(offset)
             else:
                 back.append((part, offset))
+        for part, offsets in done.items():
+            self._finish(part, offsets)
         for part, offset in sorted(back, key=lambda pair: -pair[1]):
-            part.give_back(offset)
+            self.forgotten += not part.give_back(offset)
+            self._wake(part)
         self._settled.set()
-        self._arrived.set()  # there may be room for more
-        self._balance()
+
+    def _finish(self, part: Partition, offsets: Sequence[int]) -> None:
+        was_full = part.full
+        finished = part.finish(*offsets)
+        self.settled += finished
+        self.forgotten += len(offsets) - finished
+        if was_full and not part.full:
+            self._balance()
+        self._wake(part)
+
+    def _wake(self, part: Partition) -> None:
+        """Let `receive` look again, if there is room for more of what was read."""
+        if part.ready:
+            self._arrived.set()
 
     def owns(self, delivery: Delivery) -> bool:
         part, offset = place_of(delivery)
@@ -218,15 +233,16 @@ class Session:
         if self._fault is not None:
             raise Disconnected(self._fault)
         now = time.time()
-        batch = [self._delivery(*taken) for taken in self._shelf.take(limit, now)]
+        batch: list[Delivery] = []
+        for place, part, records in self._shelf.take(limit, now):
+            deliveries = self._read(records, place, part)
+            if part.repeats(records[0].offset):
+                for delivery, record in zip(deliveries, records, strict=True):
+                    delivery.redelivered = part.was_out(record.offset)
+            batch += deliveries
         if not batch:
             self._arm(now)
         return batch
-
-    def _delivery(self, part: Partition, record: Any, again: bool) -> Delivery:  # noqa: FBT001  a fact about it
-        delivery = self._read(record, f"kafka:{record.topic}", (part, record.offset))
-        delivery.redelivered = again
-        return delivery
 
     def _arm(self, now: float) -> None:
         """Wake when the next head is ripe. The wall clock is asked again then, for it may be set."""

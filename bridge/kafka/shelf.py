@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from aiokafka import TopicPartition
 
@@ -11,13 +11,16 @@ from bridge.kafka.membership import Start
 from bridge.kafka.pace import Bounds
 from bridge.kafka.partition import Partition, Ripe
 
+Ripening: TypeAlias = Callable[[str], Ripe]
+"""By the topic, when a record of it may be handed out."""
+
 
 class Shelf:
     """Books by partition. `seen` outlives them: the highest offset of each that this process has handed out."""
 
-    def __init__(self, bounds: Bounds, ripe: Ripe | None, seen: dict[TopicPartition, int]) -> None:
+    def __init__(self, bounds: Bounds, ripening: Ripening | None, seen: dict[TopicPartition, int]) -> None:
         self._bounds = bounds
-        self._ripe = ripe
+        self._ripening = ripening
         self._seen = seen
         self._parts: dict[TopicPartition, Partition] = {}
 
@@ -35,7 +38,9 @@ class Shelf:
                 old.gone = True
         self.remove(place)
         seen = self._seen.get(place, -1)
-        part = self._parts[place] = Partition(start.offset, start.done, self._bounds, seen=seen, scope=start.scope)
+        ripe = None if self._ripening is None else self._ripening(place.topic)
+        part = Partition(start.offset, start.done, self._bounds, seen=seen, scope=start.scope, ripe=ripe)
+        self._parts[place] = part
         return part
 
     def remove(self, place: TopicPartition) -> None:
@@ -46,25 +51,25 @@ class Shelf:
         """Offsets that were handed out before belong to another log."""
         self._seen.pop(place, None)
 
-    def take(self, limit: int, now: float) -> list[tuple[Partition, Any, bool]]:
+    def take(self, limit: int, now: float) -> list[tuple[TopicPartition, Partition, list[Any]]]:
         """
-        Up to `limit` records that may be handed out, from one partition after the other.
+        Up to `limit` records that may be handed out, from one partition after the other, with its books.
 
-        Each comes with its books, and with whether this process has handed it out before. `now` is in epoch seconds.
+        `now` is in epoch seconds.
         """
-        taken: list[tuple[Partition, Any, bool]] = []
+        taken: list[tuple[TopicPartition, Partition, list[Any]]] = []
         for place, part in list(self._parts.items()):
-            given = part.hand_out(limit - len(taken), now, self._ripe)
-            taken += [(part, record, again) for record, again in given]
-            if given:
+            if records := part.hand_out(limit, now):
+                taken.append((place, part, records))
                 self._seen[place] = max(self._seen.get(place, -1), part.seen)
                 self._parts[place] = self._parts.pop(place)  # to the end of the queue: the others go first
-            if len(taken) >= limit:
+                limit -= len(records)
+            if limit <= 0:
                 break
         return taken
 
     def ripe_at(self) -> float | None:
         """When the next head may be handed out, in epoch seconds; None where that is no question of time."""
-        if self._ripe is None:
+        if self._ripening is None:
             return None
-        return min((at for part in self._parts.values() if (at := part.ripe_at(self._ripe)) is not None), default=None)
+        return min((at for part in self._parts.values() if (at := part.ripe_at()) is not None), default=None)

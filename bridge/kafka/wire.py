@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from bridge.core.pairs import Pair, mapping_of, pairs_of
@@ -16,15 +17,16 @@ FOREIGN: Final = "foreign"  # the kind of dead letters that somebody else brough
 REASON_LIMIT: Final = 1_000  # characters; a header is no log file
 STUB_BODY: Final = 65_536  # bytes that are kept at most of a body which is too large for the dead letters
 
+NO_HEADERS: Final[Mapping[str, object]] = MappingProxyType({})
+NO_PROPERTIES: Final[Mapping[str, str | int]] = MappingProxyType({})
+
 Record: TypeAlias = "tuple[bytes | None, bytes, Sequence[Pair]]"
 """Key, value and headers of a record that is to be sent."""
 
 
-class Received(Protocol):
-    """A record as aiokafka hands it out."""
+class Read(Protocol):
+    """A record as a batch of aiokafka's has it."""
 
-    topic: str
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None
@@ -32,24 +34,51 @@ class Received(Protocol):
     headers: Sequence[Pair]
 
 
-def delivery_of(record: Received, origin: str, token: object) -> Delivery:
-    """One delivery from a publishers' topic. Its x-bridge headers mean nothing: anybody can write them."""
-    headers = mapping_of(record.headers)
-    content_type = headers.get("content-type")
-    return Delivery(
-        body=record.value or b"",
-        headers=headers,
-        token=token,
-        origin=origin,
-        timestamp=record.timestamp / 1000 if record.timestamp >= 0 else None,
-        content_type=content_type.decode("utf-8", "backslashreplace") if isinstance(content_type, bytes) else None,
-        routing_key=record.topic,
-        key=record.key,
-        position=f"{record.topic}/{record.partition}/{record.offset}",
-    )
+class Received(Read, Protocol):
+    """A record as aiokafka's consumer hands it out."""
+
+    topic: str
+    partition: int
 
 
-def due_delivery_of(record: Received, origin: str, token: object) -> Delivery:
+def deliveries_of(records: Sequence[Read], place: tuple[str, int], owner: object) -> list[Delivery]:
+    """Deliveries from a partition of a publishers' topic, with `(owner, offset)` as their tokens."""
+    topic, number = place
+    origin, prefix = f"kafka:{topic}", f"{topic}/{number}/"
+    return [_delivery(record, topic, origin, prefix + str(record.offset), (owner, record.offset)) for record in records]
+
+
+def _delivery(record: Read, topic: str, origin: str, position: str, token: object) -> Delivery:
+    """
+    One delivery from a publishers' topic. Its x-bridge headers mean nothing: anybody can write them.
+
+    It is filled field by field, since that takes less than half the time of its constructor.
+    """
+    headers = mapping_of(record.headers) if record.headers else NO_HEADERS
+    stamp = record.timestamp
+    made = Delivery.__new__(Delivery)
+    made.body = record.value or b""
+    made.headers = headers
+    made.token = token
+    made.origin = origin
+    made.timestamp = stamp / 1000 if stamp >= 0 else None
+    made.message_id = None
+    made.content_type = _text_of(headers.get("content-type")) if headers else None
+    made.properties = NO_PROPERTIES
+    made.routing_key = topic
+    made.key = record.key
+    made.position = position
+    made.redelivered = False
+    made.stage = Stage.INTAKE
+    made.ticket = None
+    return made
+
+
+def _text_of(value: object) -> str | None:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else None
+
+
+def due_delivery_of(record: Read, origin: str, token: object) -> Delivery:
     """One copy from the delay line, as it was before it was held. `ticket` is None when it cannot be read."""
     ours, theirs = _apart(record.headers, OURS)
     ticket = _ticket(ours)
@@ -65,12 +94,12 @@ def due_delivery_of(record: Received, origin: str, token: object) -> Delivery:
     )
 
 
-def ticket_of(record: Received) -> Ticket | None:
+def ticket_of(record: Read) -> Ticket | None:
     """The ticket of a held copy; None when it cannot be read."""
     return _ticket(_apart(record.headers, OURS)[0])
 
 
-def due_at_of(record: Received) -> int | None:
+def due_at_of(record: Read) -> int | None:
     """When a held copy is due, in ms, without reading all of its ticket; None when that cannot be read."""
     for name, value in record.headers:
         if name == OURS + "due-at":
@@ -121,7 +150,7 @@ def exhumed(record: Received) -> Burial:
     """A dead letter read back. One that somebody else brought says only that."""
     facts, theirs = _apart(record.headers, DLQ)
     if "kind" not in facts:
-        delivery = delivery_of(record, f"kafka:{record.topic}", None)
+        [delivery] = deliveries_of([record], (record.topic, record.partition), None)
         return Burial(delivery, delivery.body, reason="nobody said why it was brought here", kind=FOREIGN)
     delivery = Delivery(
         body=record.value or b"",

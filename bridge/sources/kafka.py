@@ -125,6 +125,6 @@ class KafkaSourceSettings(KafkaConnection):
         seen: dict[TopicPartition, int] = {}
 
         def make(_cautious: bool) -> Session:  # noqa: FBT001  nobody counts how often Kafka hands something out
-            return Session(self, topics, read=wire.delivery_of, where=where, pace=pace, seen=seen)
+            return Session(self, topics, read=wire.deliveries_of, where=where, pace=pace, seen=seen)
 
         return Reconnecting(make, name=f"{route}.source")

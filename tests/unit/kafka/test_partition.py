@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.offsets import unpack
+from bridge.core.offsets import pack, unpack
 from bridge.kafka.pace import Bounds
 from bridge.kafka.partition import Partition
 from tests.unit.kafka.records import received
@@ -31,7 +31,12 @@ def partition(
 
 
 def take(books: Partition, limit: int = 1_000) -> list[int]:
-    return [record.offset for record, _ in books.hand_out(limit, 0.0, None)]
+    return [record.offset for record in books.hand_out(limit, 0.0)]
+
+
+def taken(books: Partition) -> list[tuple[int, bool]]:
+    """The offsets of all that is handed out, each with whether it was handed out before."""
+    return [(offset, books.was_out(offset)) for offset in take(books)]
 
 
 def full(books: Partition) -> bool:
@@ -115,13 +120,31 @@ def test_what_is_given_back_comes_first_again_and_says_so() -> None:
     take(books, 2)
     for offset in (1, 0):
         assert books.give_back(offset)
-    again = [(record.offset, before) for record, before in books.hand_out(9, 0.0, None)]
-    assert again == [(0, True), (1, True), (2, False)]
+    assert books.repeats(0)
+    assert taken(books) == [(0, True), (1, True), (2, False)]
 
 
 def test_what_was_handed_out_under_an_earlier_assignment_says_so() -> None:
     books = partition(0, seen=1, read=range(4))
-    assert [before for _, before in books.hand_out(9, 0.0, None)] == [True, True, False, False]
+    assert [books.repeats(offset) for offset in range(4)] == [True, True, False, False]
+    assert taken(books) == [(0, True), (1, True), (2, False), (3, False)]
+
+
+def test_what_is_settled_was_given_back_no_more() -> None:
+    books = partition(0, read=range(2))
+    take(books, 1)
+    books.give_back(0)
+    take(books, 1)
+    books.finish(0)
+    assert not books.repeats(1)
+    assert taken(books) == [(1, False)]
+
+
+def test_many_are_settled_at_once_and_those_that_are_not_out_do_not_count() -> None:
+    books = partition(0, read=range(5))
+    take(books, 4)
+    assert books.finish(1, 0, 4, 1, 3, 99) == 3
+    assert books.committable() == (2, pack(2, [3]))
 
 
 def test_no_more_is_out_than_may_be() -> None:
@@ -170,15 +193,13 @@ def test_a_straggler_stops_reading_when_the_window_is_used_up() -> None:
 
 def test_a_partition_waits_for_its_head_even_where_others_behind_it_are_ripe() -> None:
     ripe_from = {0: 10.0, 1: 5.0, 2: 20.0}
-    books = partition(0, read=range(3))
-
-    def ripe(record: Any) -> float:
-        return ripe_from[record.offset]
-
-    assert books.hand_out(9, 9.9, ripe) == []
-    assert books.ripe_at(ripe) == 10.0
-    assert [record.offset for record, _ in books.hand_out(9, 10.0, ripe)] == [0, 1]
-    assert books.ripe_at(ripe) == 20.0
+    books = Partition(0, frozenset(), ROOMY, ripe=lambda record: ripe_from[record.offset])
+    assert books.ripe_at() is None
+    books.take_in(records(range(3)))
+    assert books.hand_out(9, 9.9) == []
+    assert books.ripe_at() == 10.0
+    assert [record.offset for record in books.hand_out(9, 10.0)] == [0, 1]
+    assert books.ripe_at() == 20.0
 
 
 def test_offsets_that_do_not_rise_are_a_fault() -> None:

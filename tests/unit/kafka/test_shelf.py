@@ -38,12 +38,11 @@ def shelf_of(*counts: int, bounds: Bounds = ROOMY) -> Shelf:
 
 def take(shelf: Shelf, limit: int = 1_000) -> list[tuple[int, int]]:
     """The (partition, offset) of what is handed out."""
-    number_of = {id(part): place.partition for place, part in shelf}
-    return [(number_of[id(part)], record.offset) for part, record, _ in shelf.take(limit, 0.0)]
+    return [(place.partition, record.offset) for place, _, records in shelf.take(limit, 0.0) for record in records]
 
 
 def again(shelf: Shelf) -> list[bool]:
-    return [before for _, _, before in shelf.take(1_000, 0.0)]
+    return [part.was_out(record.offset) for _, part, records in shelf.take(1_000, 0.0) for record in records]
 
 
 def books(shelf: Shelf, place: TopicPartition) -> Partition:
@@ -121,14 +120,14 @@ def test_a_partition_that_is_not_ours_has_no_books() -> None:
 
 @pytest.mark.parametrize(("heads", "expected"), [([], None), ([50.0, 20.0], 20.0)])
 def test_the_first_head_that_gets_ripe_says_when_to_look_again(heads: list[float], expected: float | None) -> None:
-    shelf = Shelf(ROOMY, lambda record: record.timestamp / 1000, {})
+    shelf = Shelf(ROOMY, {"orders": lambda record: float(record.timestamp / 1000)}.__getitem__, {})
     for place, head in zip(PLACES, heads, strict=False):
         stamps = [int(head * 1000), 0]  # ripe already, but behind the head
         shelf.open(place, Start(0)).take_in(
             [received(None, b"", [], offset=offset, timestamp=stamp) for offset, stamp in enumerate(stamps)]
         )
     assert shelf.ripe_at() == expected
-    assert [record.offset for _, record, _ in shelf.take(9, 20.0)] == ([0, 1] if heads else [])
+    assert [record.offset for *_, records in shelf.take(9, 20.0) for record in records] == ([0, 1] if heads else [])
 
 
 def test_where_nothing_ripens_time_is_no_question() -> None:
@@ -176,8 +175,7 @@ class Member:
             part.take_in(records([offset for offset in self.group.logs[place] if offset >= part.next][:count]))
 
     def take(self, limit: int) -> None:
-        place_of = {id(part): place for place, part in self.shelf}
-        taken = [(place_of[id(part)], record.offset) for part, record, _ in self.shelf.take(limit, 0.0)]
+        taken = [(place, record.offset) for place, _, records in self.shelf.take(limit, 0.0) for record in records]
         assert len(set(taken)) == len(taken) <= limit
         assert not set(taken) & self.out
         self.out |= set(taken)

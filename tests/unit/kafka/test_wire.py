@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,8 +47,15 @@ tickets = st.builds(
     origin=st.text(min_size=1, max_size=30),
     event_due=st.none() | st.integers(0, 2**50),
 )
+
+
+def delivered(record: ConsumerRecord[bytes, bytes], owner: object = None) -> Delivery:
+    [delivery] = wire.deliveries_of([record], (record.topic, record.partition), owner)
+    return delivery
+
+
 kafka_deliveries = st.builds(
-    lambda key, body, pairs, stamp: wire.delivery_of(received(key, body, pairs, timestamp=stamp), "kafka:orders", None),
+    lambda key, body, pairs, stamp: delivered(received(key, body, pairs, timestamp=stamp)),
     st.none() | st.binary(max_size=20),
     st.binary(max_size=50),
     kafka_pairs,
@@ -83,11 +91,11 @@ def dug_up(delivery: Delivery) -> Burial:
 
 def test_a_delivery_says_what_its_record_says() -> None:
     pairs = [("content-type", b"application/json"), ("a", b"1"), ("a", None), ("raw", b"\xff")]
-    delivery = wire.delivery_of(received(b"k", b"{}", pairs), "kafka:orders", ("token",))
+    delivery = delivered(received(b"k", b"{}", pairs), owner="books")
     assert delivery == Delivery(
         body=b"{}",
         headers=Pairs(pairs),
-        token=("token",),
+        token=("books", 42),
         origin="kafka:orders",
         timestamp=1_763_690_000.123,
         content_type="application/json",
@@ -98,19 +106,25 @@ def test_a_delivery_says_what_its_record_says() -> None:
     assert (delivery.headers["a"], delivery.headers.get("b")) == (None, None)
 
 
+def test_a_record_that_says_nothing_is_a_delivery_that_says_nothing() -> None:
+    assert delivered(received(None, None, [], timestamp=-1)) == Delivery(
+        body=b"", token=(None, 42), origin="kafka:orders", routing_key="orders", position="orders/3/42"
+    )
+
+
 def test_a_record_without_a_value_is_an_empty_body() -> None:
-    assert wire.delivery_of(received(b"k", None, []), "kafka:orders", None).body == b""
+    assert delivered(received(b"k", None, [])).body == b""
 
 
 @pytest.mark.parametrize("raw", [b"\xff", "\ud83d".encode("utf-8", "surrogatepass")])
 def test_a_content_type_that_is_no_text_can_be_sent_on_all_the_same(raw: bytes) -> None:
-    delivery = wire.delivery_of(received(None, b"", [("content-type", raw)]), "kafka:orders", None)
+    delivery = delivered(received(None, b"", [("content-type", raw)]))
     assert (delivery.content_type or "").encode().startswith(b"\\x")
 
 
 def test_publishers_cannot_forge_a_ticket() -> None:
     record = received(*wire.held(Hold(Delivery(body=b""), b"", TICKET)))
-    delivery = wire.delivery_of(record, "kafka:orders", "token")
+    delivery = delivered(record)
     assert (delivery.ticket, delivery.stage, delivery.attempt) == (None, Stage.INTAKE, 1)
 
 
@@ -130,7 +144,7 @@ def test_text_of_an_amqp_delivery_can_be_read_by_people() -> None:
 
 def test_pairs_of_kafka_travel_as_they_are() -> None:
     pairs = [("b", b"\xff"), ("a", b"1"), ("b", None), ("a", b"1"), ("", b"")]
-    delivery = wire.delivery_of(received(b"k", b"v", pairs), "kafka:orders", None)
+    delivery = delivered(received(b"k", b"v", pairs))
     for key, value, headers in (
         wire.held(Hold(delivery, b"v", TICKET)),
         wire.buried(Burial(delivery, b"v", "why", "poison"), 1),
@@ -227,9 +241,7 @@ def test_a_dead_letter_with_spoilt_facts_can_still_be_read() -> None:
 
 def test_the_beginning_of_what_is_too_large_says_how_large_it_was() -> None:
     record = received(b"k", b"\x01" * 100_000, [("a", b"1")])
-    item = Burial(
-        wire.delivery_of(record, "kafka:orders", None), b"\x01" * 100_000, "too large", "poison", event_id="i"
-    )
+    item = Burial(delivered(record), b"\x01" * 100_000, "too large", "poison", event_id="i")
     found = wire.exhumed(received(*wire.stub(item, 7, 40_000)))
     assert (found.truncated, found.body) == (100_000, b"\x01" * 10_000)
     assert (found.delivery.headers, found.delivery.key, found.delivery.position) == ({"a": b"1"}, b"k", "orders/3/42")
@@ -238,7 +250,7 @@ def test_the_beginning_of_what_is_too_large_says_how_large_it_was() -> None:
 
 @given(st.integers(0, 300_000), st.integers(0, 300_000), st.integers(0, 300_000))
 def test_the_beginning_fits_whatever_is_large(body: int, key: int, header: int) -> None:
-    delivery = wire.delivery_of(received(b"k" * key, b"v" * body, [("h", b"h" * header)]), "kafka:orders", None)
+    delivery = delivered(received(b"k" * key, b"v" * body, [("h", b"h" * header)]))
     room = 32_768
     got, value, headers = wire.stub(Burial(delivery, delivery.body, "r" * 5_000, "poison"), 7, room)
     assert len(got or b"") + len(value) + sum(len(name) + len(text or b"") + 10 for name, text in headers) < room
