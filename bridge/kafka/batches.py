@@ -9,8 +9,8 @@ and each such name with its strange bytes escaped.
 Nor do brokers look at the offsets that the records of an uncompressed batch give themselves: they count the records.
 Whoever believed them would skip what others have written. So the records are counted here too.
 
-The client makes three objects and a dozen calls of each record. A consumer whose `value_deserializer` is `in_runs` gets
-whole batches instead, read by the client's C extension in one go, with the same checks.
+The client makes three objects and a dozen calls of each record. A consumer that asks for it with `in_runs` gets whole
+batches instead, read by the client's C extension in one go, with the same checks.
 """
 
 from __future__ import annotations
@@ -53,9 +53,12 @@ def install() -> None:
     aiokafka.consumer.fetcher.PartitionRecords = Unpacked
 
 
-def in_runs(value: bytes | None) -> bytes | None:
-    """Ask for runs: the client calls this for no record, but has no other option to be asked by."""
-    return value
+def in_runs(consumer: Any) -> None:
+    """Let a consumer that was just started hand out a `Run` wherever it would hand out a record."""
+    consumer._fetcher._value_deserializer = RUNS  # noqa: SLF001  what it tells `Unpacked` of itself
+
+
+RUNS: Final = object()  # is told from deserializers, and never called
 
 
 class Run(list[Any]):
@@ -74,7 +77,7 @@ class Unpacked(PartitionRecords):  # type: ignore[misc]  # the client has no typ
 
     def __init__(self, place: TopicPartition, batches: Batches, *more: Any) -> None:
         super().__init__(place, batches, *more)
-        if self._value_deserializer is in_runs:
+        if self._value_deserializer is RUNS:
             batches.in_runs = True
 
     def _consumer_record(self, place: TopicPartition, record: Any) -> Any:

@@ -82,7 +82,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             **client_options(self._connection, where=self._where, client_id=client_id),
             group_id=self._topics.group_id,
             group_instance_id=self._topics.group_instance_id,
-            value_deserializer=batches.in_runs,
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # for offsets that are gone; where to begin is decided at the assignment
             isolation_level="read_committed",
@@ -97,6 +96,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         try:
             await start(self.consumer, where=self._where)
+            batches.in_runs(self.consumer)
             stand_back(self.consumer._coordinator, self._topics)  # noqa: SLF001  the client has no option for that
             self._cluster = await self._cluster_id()
             await self._subscribe()

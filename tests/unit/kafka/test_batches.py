@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.pairs import Pair
-from bridge.kafka.batches import Batches, Run, Unpacked, _records, in_runs
+from bridge.kafka.batches import RUNS, Batches, Run, Unpacked, _records
 
 Written = tuple[int, bytes | None, bytes | None, list[Pair]]
 octets = st.none() | st.binary(max_size=200)
@@ -138,7 +138,7 @@ def test_offsets_that_compaction_cannot_have_left_are_not_believed(deltas: list[
 def runs(answer: bytes, *, begin: int = 0, aborted: list[tuple[int, int]] | None = None) -> Unpacked:
     """What a consumer that asks for runs from the offset `begin` is handed of an answer."""
     place = TopicPartition("orders", 3)
-    return Unpacked(place, Batches(answer), aborted, begin, None, in_runs, True, READ_COMMITTED)
+    return Unpacked(place, Batches(answer), aborted, begin, None, RUNS, True, READ_COMMITTED)
 
 
 def singles(unpacked: Unpacked) -> list[tuple[object, ...]]:
