@@ -192,7 +192,7 @@ def _records(batch: Any, raw: bytes) -> Iterator[DefaultRecord]:
     (count,) = NUMBER.unpack_from(raw, COUNT_AT)
     at = 0
     for _ in range(count):
-        length, at = decode_varint(data, at)
+        length, at = _number(data, at)
         end = at + length
         record, at = _record(batch, data, at)
         if at != end or end > len(data):
@@ -202,11 +202,11 @@ def _records(batch: Any, raw: bytes) -> Iterator[DefaultRecord]:
 
 def _record(batch: Any, data: bytes, at: int) -> tuple[DefaultRecord, int]:
     """The record whose attributes, a byte without meaning, stand at `at`; and where it ends."""
-    age, at = decode_varint(data, at + 1)
-    delta, at = decode_varint(data, at)
+    age, at = _number(data, at + 1)
+    delta, at = _number(data, at)
     key, at = _octets(data, at)
     value, at = _octets(data, at)
-    count, at = decode_varint(data, at)
+    count, at = _number(data, at)
     headers: list[Pair] = []
     for _ in range(count):
         name, at = _octets(data, at)
@@ -223,5 +223,13 @@ def _moved(record: Any, offset: int) -> DefaultRecord:
 
 def _octets(data: bytes, at: int) -> tuple[bytes | None, int]:
     """Bytes with their length before them; a negative one stands for none at all."""
-    length, at = decode_varint(data, at)
+    length, at = _number(data, at)
     return (None, at) if length < 0 else (data[at : at + length], at + length)
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A number, and where it ends. The client's own decoder, in C, would go on behind the data, wherever that leads."""
+    if at >= len(data):
+        raise CorruptRecordException("a record is longer than its batch")
+    found: tuple[int, int] = decode_varint(data, at)  # stops at the 0 that Python keeps behind bytes
+    return found

@@ -218,6 +218,19 @@ def test_records_before_a_bad_one_are_read_first() -> None:
         next(unpacked)
 
 
+@given(st.data())
+def test_no_bytes_whatever_lead_a_decoder_astray(data: st.DataObject) -> None:
+    """The client's decoder of numbers, in C, does not look where its data ends."""
+    raw = bytearray(batch([(1, b"key", b"value", [("name", b"1")]), (1, None, b"more", [])]))
+    for at in data.draw(st.lists(st.integers(61, len(raw) - 1), min_size=1, max_size=5)):
+        raw[at] = data.draw(st.integers(0, 255))
+    try:
+        found = singles(runs(signed(bytes(raw))))
+    except CorruptRecordException:
+        return
+    assert [record[0] for record in found] == [0, 1]
+
+
 def test_a_run_with_strange_names_is_read_all_the_same() -> None:
     answer = batch([(1, None, b"v", [("NAME", b"1")]), (1, None, b"w", [])]).replace(b"NAME", b"\xffame")
     found = [record[5] for record in singles(runs(signed(answer)))]
