@@ -76,6 +76,8 @@ def after_milliseconds(value: object, base: int, field: str) -> int:
 
 def at_time(value: object, field: str) -> int:
     """Read an absolute time: ISO 8601 text with its zone, or a number of epoch ms. Raises PoisonError."""
+    if type(value) is int and NOT_SECONDS <= value <= FARTHEST:  # as nearly all are
+        return value
     if isinstance(value, str):
         return _within(max(0, parse_time(value, field)), field)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -95,8 +97,8 @@ def _after_units(delay: Mapping[str, object], base: int, field: str) -> int:
         raise PoisonError(field, f"is empty: give {_KNOWN}")
     until = given.pop("until", None)
     if until is None:
-        total = sum((_exact(value, UNITS[unit], place(field, unit)) for unit, value in given.items()), Fraction())
-        return _after(total, base, field)
+        waits = [_exact(value, UNITS[unit], place(field, unit)) for unit, value in given.items()]
+        return _after(sum(waits), base, field)
     if given:
         raise PoisonError(place(field, "until"), f"cannot be combined with {', '.join(sorted(given))}")
     return at_time(until, place(field, "until"))
@@ -112,8 +114,10 @@ def _after_text(delay: str, base: int, field: str) -> int:
     return at_time(delay, field)
 
 
-def _exact(value: object, unit: int, field: str) -> Fraction:
+def _exact(value: object, unit: int, field: str) -> Fraction | int:
     """Turn a JSON number into exact ms; what lies absurdly far back is cut, since it means now in any case."""
+    if type(value) is int and 0 <= value <= FARTHEST:  # as nearly all are
+        return value * unit
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PoisonError(field, f"must be a number, not {kind_of(value)}")
     if isinstance(value, float) and not isfinite(value):
@@ -124,7 +128,7 @@ def _exact(value: object, unit: int, field: str) -> Fraction:
     return max(Fraction(written) * unit, Fraction(-FARTHEST))
 
 
-def _after(wait: Fraction, base: int, field: str) -> int:
+def _after(wait: Fraction | int, base: int, field: str) -> int:
     return _within(base + max(0, ceil(wait)), field)
 
 

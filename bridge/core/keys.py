@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 
@@ -33,4 +34,12 @@ def key_of(scope: bytes, event_id: str, source: str | None = None) -> bytes:
     of the key.
     """
     identity = f"-{event_id}" if source is None else f"{len(source)}:{source}{event_id}"
-    return blake2b(scope + identity.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    digest = _begun(scope).copy()
+    digest.update(identity.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+@lru_cache(maxsize=64)
+def _begun(scope: bytes) -> blake2b:
+    """Hash a scope, which goes on from there with each id: a route has one, and each return from the dead letters."""
+    return blake2b(scope, digest_size=16)

@@ -184,3 +184,22 @@ def test_any_value_gets_a_time_or_a_reason_and_nothing_else(reading: str, value:
         assert reason.isascii(), reason
     assert 0 <= due <= FARTHEST
     assert isinstance(due, int)
+
+
+@given(st.integers(0, 2**53), st.integers(0, FARTHEST))
+def test_whole_numbers_count_like_the_same_number_with_a_fraction(number: int, base: int) -> None:
+    readings: list[Callable[[float], int]] = [
+        lambda value: at_time(value, "at"),
+        lambda value: after_seconds(value, base, "wait"),
+        lambda value: after_milliseconds(value, base, "wait"),
+        lambda value: after_delay({"minutes": value, "days": 0.0}, base, "wait"),
+    ]
+    for reading in readings:
+        assert result(reading, number) == result(reading, float(number))
+
+
+def result(reading: Callable[[float], int], value: float) -> int | str:
+    try:
+        return reading(value)
+    except PoisonError as error:
+        return str(error)

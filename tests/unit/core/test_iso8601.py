@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.iso8601 import parse_duration, parse_time
+from bridge.core.iso8601 import in_utc, parse_duration, parse_time
 from bridge.errors import PoisonError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,3 +110,32 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_years_and_months_are_refused_with_the_cure(text: str) -> None:
     with pytest.raises(PoisonError, match=r"^delay must not use years or months, .*: use days or weeks$"):
         parse_duration(text, "delay")
+
+
+digits = st.text("0123456789", min_size=2, max_size=2)
+written = st.builds(
+    "{}{}-{}-{}{}{}:{}:{}{}".format,
+    st.sampled_from(["20", "00", "99", "2_"]),
+    digits,
+    st.sampled_from(["01", "02", "12", "13", "W1", "1"]),
+    st.sampled_from(["01", "29", "31", "00", "1"]),
+    st.sampled_from("Tt -"),
+    st.sampled_from(["00", "23", "24"]),
+    st.sampled_from(["00", "59", "60"]),
+    st.sampled_from(["00", "59", "60", "1"]),
+    st.sampled_from(["Z", "z", ".123Z", ",123Z", ".12Z", ".1234567Z", ".1+0Z", "+01Z", "", ".00\u0660Z"]),
+)
+
+
+@given(written)
+def test_the_short_way_for_times_in_utc_reads_what_the_long_way_reads(text: str) -> None:
+    short = in_utc(text)
+    if short is not None:
+        assert short == parse_time(f"{text[:-1]}+00:00", "at")
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.sampled_from(["seconds", "milliseconds"]))
+def test_times_as_programs_write_them_go_the_short_way(moment: datetime, precision: str) -> None:
+    text = moment.isoformat(timespec=precision).replace("+00:00", "Z")
+    step = timedelta(seconds=1) if precision == "seconds" else timedelta(milliseconds=1)
+    assert in_utc(text) == (moment - EPOCH) // step * (step // timedelta(milliseconds=1))
