@@ -33,8 +33,10 @@ from bridge.formats.sendevent import SendEventShape
 from bridge.formats.shape import Decoded, EventReader, EventShape, JsonFormat, Rules
 from bridge.formats.trigger import TriggerShape
 from bridge.formats.zopio import ZopioShape
-from bridge.model import Delivery, Envelope
+from bridge.model import Delivery, Envelope, JsonValue
 from bridge.ports import Format
+
+_NOTHING_SAID = (None, "", "application/json")
 
 
 class AnyShape(EventReader):
@@ -42,7 +44,17 @@ class AnyShape(EventReader):
 
     def __init__(self, rules: Rules) -> None:
         self._cloudevent = CloudEventShape(rules)
-        self._others: tuple[EventShape, ...] = (TriggerShape(), ZopioShape(), SendEventShape(), InngestShape())
+        self._trigger, self._zopio = TriggerShape(), ZopioShape()
+        self._sendevent, self._inngest = SendEventShape(), InngestShape()
+        self._others: tuple[EventShape, ...] = (self._trigger, self._zopio, self._sendevent, self._inngest)
+
+    def usual(self, value: dict[str, JsonValue], now: int, raw: bytes | None) -> Envelope | None:
+        """Ask the one shape that `value` may have; if it finds nothing unusual, no other shape fits as well."""
+        if "name" in value:
+            return (self._inngest if "data" in value else self._sendevent).usual(value, now, raw)
+        if "specversion" in value:
+            return self._cloudevent.usual(value, now, raw)
+        return (self._trigger if type(value.get("event")) is dict else self._zopio).usual(value, now, raw)
 
     def read(self, fields: Fields, given: Given) -> Envelope:
         return self._of(fields).read(fields, given)
@@ -76,6 +88,8 @@ class AutoFormat:
         self._objects = JsonFormat(AnyShape(rules), rules)
 
     def decode(self, delivery: Delivery, now: int) -> Decoded:
+        if not delivery.headers and delivery.content_type in _NOTHING_SAID:
+            return self._objects.decode(delivery, now)
         if self._cloudevents.announced(delivery):
             return self._cloudevents.decode(delivery, now)
         if text_header(folded(delivery.headers), self._name_header) is not None:

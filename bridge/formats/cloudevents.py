@@ -20,10 +20,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bridge.core import due
-from bridge.core.iso8601 import parse_time
+from bridge.core.iso8601 import in_utc, parse_time
 from bridge.core.kinds import kind_of, place
 from bridge.errors import PoisonError
-from bridge.formats.fields import Fields, check_text
+from bridge.formats.fields import Fields, check_text, is_label
 from bridge.formats.given import Given
 from bridge.formats.headers import content_type, header_text, media_type
 from bridge.formats.options import FormatOptions
@@ -37,6 +37,7 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 
 _FAMILY = "application/cloudevents"
+_JSON = "application/json"
 _PREFIX = re.compile(r"(?:ce[-_]|cloudevents[:_])(.+)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"[a-z0-9]+")
 _OWN_FIELDS = frozenset({"specversion", "id", "source", "type", "data", "data_base64"})
@@ -57,6 +58,27 @@ class CloudEventShape(EventShape):
 
     def matches(self, fields: Fields) -> bool:
         return fields.has("specversion")
+
+    def usual(self, value: dict[str, JsonValue], now: int, raw: bytes | None) -> Envelope | None:  # noqa: ARG002
+        event_id, source, name, time = value.get("id"), value.get("source"), value.get("type"), value.get("time")
+        if not (is_label(event_id) and is_label(source) and is_label(name) and value.get("specversion") == "1.0"):
+            return None
+        context: dict[str, JsonValue] = {}
+        for key, attribute in value.items():
+            if key in _OWN_FIELDS:
+                continue
+            if key not in _COMMON or type(attribute) is not str or not attribute.isprintable():
+                return None
+            context[key] = attribute
+        ts = in_utc(time) if type(time) is str else None
+        if (time is not None and ts is None) or "data_base64" in value:
+            return None
+        event = Envelope(event_id, name, value.get("data"), None, ts, None, context or None, source)
+        if "traceparent" in context:
+            event.trace = trace_of(context["traceparent"], context.get("tracestate"))
+        if context.get("datacontenttype") == _JSON and event.data is not None:  # as it would be written
+            event.raw, event.raw_as = raw, "cloudevent"
+        return event
 
     def read(self, fields: Fields, given: Given) -> Envelope:
         event = _read_attributes(fields)
@@ -107,7 +129,7 @@ class CloudEventsFormat:
         given = self._rules.given(delivery, now)
         if said:
             attributes["datacontenttype"] = said
-        media = str(attributes.get("datacontenttype") or "application/json")
+        media = str(attributes.get("datacontenttype") or _JSON)
         event = _read_attributes(Fields(attributes, _HEADERS))
         if delivery.body:
             _put_data(event, delivery.body, media, self._rules, "body")
@@ -175,7 +197,7 @@ def _unbase64(text: str, field: str) -> bytes:
 def _put_data(event: Envelope, raw: bytes, media: str, rules: Rules, field: str) -> None:
     """Turn bytes of the given media type into a JSON value: JSON as it is, text as a string, the rest as base64."""
     media = media_type(media)
-    if media in ("application/json", "text/json") or media.endswith("+json"):
+    if media in (_JSON, "text/json") or media.endswith("+json"):
         event.data = _json(raw, rules, field)
     elif media.startswith("text/"):
         event.data = header_text(raw, field)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from bridge.core import due
 from bridge.core.iso8601 import parse_time
@@ -30,6 +31,11 @@ def check_label(text: str, field: str) -> str:
     if len(text) > LONGEST:
         raise PoisonError(field, f"has {len(text)} characters, more than {LONGEST}")
     return check_text(text, field)
+
+
+def is_label(value: object) -> TypeGuard[str]:
+    """Whether `value` certainly can be an id or a name, as nearly all can; of the others `check_label` knows."""
+    return type(value) is str and value.isprintable() and 0 < len(value) <= LONGEST
 
 
 def check_text(text: str, field: str) -> str:

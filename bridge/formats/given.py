@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from bridge.core.due import FARTHEST, NOT_SECONDS, after_milliseconds
@@ -29,33 +29,29 @@ class Given:
     """Everything about a delivery that its body need not say. Times are epoch ms."""
 
     delivery: Delivery
-    headers: Mapping[str, object]  # by their names in lower case
     now: int
     base: int  # what relative delays count from
-    due_at: int | None
     stamp: int | None  # the broker's or publisher's
-    trace: Mapping[str, str]
     derive_ids: bool
+    headers: Mapping[str, object]  # by their names in lower case
+    due_at: int | None = None
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, delivery: Delivery, now: int, *, derive_ids: bool) -> Given:
         """Read headers and properties. Raises PoisonError for a delay header that is none."""
         headers = folded(delivery.headers)
-        stamp = _stamp(delivery)
-        base = _base(delivery, stamp, now)
-        delay = headers.get(DELAY_HEADER)
-        if isinstance(delay, bytes):
-            delay = header_text(delay, f"headers.{DELAY_HEADER}")
-        return cls(
-            delivery=delivery,
-            headers=headers,
-            now=now,
-            base=base,
-            due_at=None if delay is None else after_milliseconds(delay, base, f"headers.{DELAY_HEADER}"),
-            stamp=stamp,
-            trace=trace_of(headers.get("traceparent"), headers.get("tracestate")),
-            derive_ids=derive_ids,
-        )
+        stamp = None if delivery.timestamp is None else stamp_of(delivery)
+        given = cls(delivery, now, _base(delivery, stamp, now), stamp, derive_ids, headers)
+        if not headers:
+            return given
+        if (delay := headers.get(DELAY_HEADER)) is not None:
+            name = f"headers.{DELAY_HEADER}"
+            text = header_text(delay, name) if isinstance(delay, bytes) else delay
+            given.due_at = after_milliseconds(text, given.base, name)
+        if (parent := headers.get("traceparent")) is not None:
+            given.trace = trace_of(parent, headers.get("tracestate"))
+        return given
 
     @property
     def has_id(self) -> bool:
@@ -70,12 +66,19 @@ class Given:
         """
         if not event.id:
             event.id = self._id(event.name, index)
+        self.add_to(event)
+        return event
+
+    def add_to(self, event: Envelope) -> None:
+        """Fill in `ts`, `due_at` and `trace`. With another time than its body says, an event has no `raw` any more."""
         if event.ts is None and self.stamp is not None:
             event.ts = min(self.stamp, self.now)
-        if event.due_at is None:
+            event.raw = None
+        if event.due_at is None and self.due_at is not None:
             event.due_at = self.due_at
-        event.trace = self.trace or event.trace
-        return event
+            event.raw = None
+        if self.trace:
+            event.trace = self.trace
 
     def _id(self, name: str, index: int | None) -> str:
         stem = self._stem(name)
@@ -95,7 +98,7 @@ class Given:
         return delivery.position if self.stamp is None else f"{delivery.position}@{self.stamp}"
 
 
-def _stamp(delivery: Delivery) -> int | None:
+def stamp_of(delivery: Delivery) -> int | None:
     """When the delivery was published, in ms; None where that is not said or makes no sense (zero, NaN)."""
     seconds = delivery.timestamp
     if seconds is None or not NOT_SECONDS <= seconds * 1000 <= FARTHEST:

@@ -13,14 +13,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bridge.core import due
+from bridge.core.due import NOT_SECONDS
 from bridge.core.kinds import kind_of
 from bridge.errors import PoisonError
-from bridge.formats.fields import Fields
+from bridge.formats.fields import Fields, is_label
 from bridge.formats.given import Given
 from bridge.formats.moments import STRAY_DELAY, later
 from bridge.formats.options import FormatOptions
 from bridge.formats.shape import EventShape, JsonFormat, Rules
-from bridge.model import Envelope
+from bridge.model import Envelope, JsonValue
 from bridge.ports import Format
 
 _KNOWN = frozenset({"id", "name", "data", "user", "ts", "v", "delay"})
@@ -32,6 +33,21 @@ class InngestShape(EventShape):
 
     def matches(self, fields: Fields) -> bool:
         return fields.has("name") and (fields.has("data") or not fields.has("payload"))
+
+    def usual(self, value: dict[str, JsonValue], now: int, raw: bytes | None) -> Envelope | None:
+        event_id, name, data, ts = value.get("id"), value.get("name"), value.get("data"), value.get("ts")
+        user, v = value.get("user"), value.get("v")
+        if not (is_label(event_id) and is_label(name) and type(data) is dict):
+            return None
+        if len(value) != 3 + (ts is not None) + (user is not None) + (v is not None):
+            return None
+        if ts is not None and not (type(ts) is int and NOT_SECONDS <= ts <= now):
+            return None
+        if not ((user is None or type(user) is dict) and (v is None or type(v) is str)):
+            return None
+        event = Envelope(event_id, name, data, user, ts, v)
+        event.raw, event.raw_as = raw, "inngest"
+        return event
 
     def read(self, fields: Fields, given: Given) -> Envelope:
         ts = _ts(fields)

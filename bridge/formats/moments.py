@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bridge.core.due import FARTHEST, NOT_SECONDS
+from bridge.core.iso8601 import in_utc
 from bridge.formats.fields import Fields
 from bridge.formats.given import Given
 
@@ -18,6 +20,13 @@ def moments_of(fields: Fields, given: Given) -> tuple[int | None, int | None]:
     """
     due_at, happened, ts = fields.delay("delay", given.base), fields.moment("timestamp"), fields.moment("ts")
     return (ts if happened is None else happened), later(ts, due_at, given.now)
+
+
+def plain_moment(value: object) -> int | None:
+    """Read a time as nearly all are: epoch ms, or ISO 8601 as programs write it. None for all else, right or wrong."""
+    if type(value) is str:
+        return in_utc(value)
+    return value if type(value) is int and NOT_SECONDS <= value <= FARTHEST else None
 
 
 def later(ts: int | None, due_at: int | None, now: int) -> int | None:

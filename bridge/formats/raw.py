@@ -13,7 +13,7 @@ from bridge.formats.given import Given
 from bridge.formats.headers import header_text, text_header
 from bridge.formats.options import EventName, FormatOptions, HeaderName
 from bridge.formats.shape import Decoded, Rules, refuse_tombstone
-from bridge.formats.strictjson import loads
+from bridge.formats.strictjson import load
 from bridge.model import Delivery, Envelope, JsonValue
 from bridge.ports import Format
 
@@ -39,16 +39,22 @@ class RawFormat:
 
     def decode(self, delivery: Delivery, now: int) -> Decoded:
         given = self.rules.given(delivery, now)
-        event = Envelope(id="", name=self._name(delivery, given), data=self._data(delivery))
+        name = self._name(delivery, given)
+        data, canonical = self._data(delivery)
+        event = Envelope("", name, data)
         if self.key != "none" and delivery.key is not None:
             self._use_key(event, header_text(delivery.key, "key"), given)
-        return [given.complete(event)]
+        given.complete(event)
+        if canonical:
+            event.raw, event.raw_as = delivery.body, "data"
+        return [event]
 
-    def _data(self, delivery: Delivery) -> JsonValue:
+    def _data(self, delivery: Delivery) -> tuple[JsonValue, bool]:
+        """Return the data, and whether the body is the one way to write it."""
         if self.empty_is_null and not delivery.body:
-            return None
+            return None, False
         refuse_tombstone(delivery)
-        return loads(delivery.body, max_depth=self.rules.max_depth)
+        return load(delivery.body, self.rules.max_depth)
 
     def _name(self, delivery: Delivery, given: Given) -> str:
         if (named := text_header(given.headers, self.header.lower())) is not None:

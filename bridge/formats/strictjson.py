@@ -29,6 +29,8 @@ MAX_DEPTH = 100
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER = b"0" * 19  # 2^63 has 19 digits: a shorter integer fits in 64 bits
 _SPACE = re.compile(r"[ \t\n\r]*")
+_SHORT = 4_096  # bytes: in a longer body, to count brackets takes longer than to do without
+_WRITABLE = 254  # levels that orjson writes, as its documentation says
 _LONGEST_PATH = 200  # characters; reasons travel in headers
 
 
@@ -39,20 +41,33 @@ def loads(body: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue:
     Raises PoisonError for invalid UTF-8, a byte order mark, NaN and infinities, equal keys in one object (named with
     their path), nesting beyond `max_depth`, anything after the value, and an empty body.
     """
-    value, flawed = _load(body, max_depth)
-    if flawed and (error := _repetition(value)):
-        raise error
-    return value
+    return load(body, max_depth)[0]
 
 
-def loads_elements(body: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue | list[JsonValue | PoisonError]:
-    """Read like `loads`, but where the body is an array, an element with equal keys becomes its PoisonError alone."""
-    value, flawed = _load(body, max_depth)
-    if flawed and isinstance(value, list):
-        return [_repetition(element, f"[{index}]") or element for index, element in enumerate(value)]
+def load(body: bytes, max_depth: int) -> tuple[JsonValue, bool]:
+    """Read like `loads`; tell also whether `body` is canonical: just what `dumps` makes of the value, byte for byte."""
+    value, again = _load(body, max_depth)
+    if again == body:
+        return value, True
+    value, flawed = _recheck(body, value, again)
     if flawed and (error := _repetition(value)):
         raise error
-    return value
+    return value, False
+
+
+def load_elements(body: bytes, max_depth: int) -> tuple[JsonValue | list[JsonValue | PoisonError], bool]:
+    """Read like `load`, but where the body is an array, an element with equal keys becomes its PoisonError alone."""
+    value, again = _load(body, max_depth)
+    if again == body:
+        return value, True
+    value, flawed = _recheck(body, value, again)
+    if not flawed:
+        return value, False
+    if isinstance(value, list):
+        return [_repetition(element, f"[{index}]") or element for index, element in enumerate(value)], False
+    if error := _repetition(value):
+        raise error
+    return value, False
 
 
 def split(body: bytes) -> list[bytes]:
@@ -91,35 +106,48 @@ class _Twice(dict[str, "JsonValue"]):
     key: str
 
 
-def _load(body: bytes, max_depth: int) -> tuple[JsonValue, bool]:
-    """Return the value, and whether it has `_Twice` in it."""
+def _load(body: bytes, max_depth: int) -> tuple[JsonValue, bytes]:
+    """Return the value, and what it is when written again. If that is the body, orjson has read all that it says."""
     try:
         value: JsonValue = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _complaint(body, error) from None
-    if body.count(b"[") + body.count(b"{") > max_depth:
-        _check_depth(value, max_depth)
-    if _says_it_all(body, value):
-        return value, False
-    return _load_exactly(body)
-
-
-def _says_it_all(body: bytes, value: JsonValue) -> bool:
-    """
-    Whether orjson certainly read everything that `body` says. False means: perhaps not.
-
-    Either the value written again is the body. Or it has as many colons, so that no member was dropped (a dropped one
-    takes its colon along, and without an escaped colon none can appear), and no number is long enough to be cut.
-    """
+    shallow = len(body) <= _SHORT and body.count(b"[") + body.count(b"{") <= max_depth
     try:
-        again = orjson.dumps(value)
+        return value, orjson.dumps(value) if shallow else _dumps_within(value, max(0, _WRITABLE - max_depth))
     except orjson.JSONEncodeError:  # deeper than it writes
+        _check_depth(value, max_depth)
+        return value, b""
+
+
+def _dumps_within(value: JsonValue, brackets: int) -> bytes:
+    """
+    Write a value again, unless it is nested too deep to stand within so many more brackets.
+
+    orjson writes 254 levels and no more. So it finds out on the way what would take long to count: with all but
+    `max_depth` of them used up, what it writes is not deeper than that. Raises orjson.JSONEncodeError.
+    """
+    for _ in range(brackets):
+        value = [value]
+    again = orjson.dumps(value)
+    return again[brackets : len(again) - brackets]
+
+
+def _recheck(body: bytes, value: JsonValue, again: bytes) -> tuple[JsonValue, bool]:
+    """Return the exact value of a body in other words than our own, and whether it has `_Twice` in it."""
+    return (value, False) if _says_it_all(body, again) else _load_exactly(body)
+
+
+def _says_it_all(body: bytes, again: bytes) -> bool:
+    """
+    Whether orjson certainly read everything that `body` says and writes as `again`. False means: perhaps not.
+
+    It did if that has as many colons, so that no member was dropped (a dropped one takes its colon along, and without
+    an escaped colon none can appear), and no number is long enough to be cut.
+    """
+    if (b"\\" in body and b"\\u003" in body) or again.count(b":") != body.count(b":"):
         return False
-    if again == body:
-        return True
-    if b"\\u003" in body or again.count(b":") != body.count(b":"):
-        return False
-    return _LONG_NUMBER not in body.translate(_DIGITS_TO_ZERO)
+    return bool(again) and _LONG_NUMBER not in body.translate(_DIGITS_TO_ZERO)
 
 
 def _load_exactly(body: bytes) -> tuple[JsonValue, bool]:

@@ -19,9 +19,9 @@ from pydantic import Field
 from bridge.core import due
 from bridge.core.kinds import kind_of
 from bridge.errors import PoisonError
-from bridge.formats.fields import Fields
+from bridge.formats.fields import Fields, is_label
 from bridge.formats.given import Given
-from bridge.formats.moments import later, moments_of
+from bridge.formats.moments import later, moments_of, plain_moment
 from bridge.formats.options import FormatOptions
 from bridge.formats.shape import Decoded, EventShape, JsonFormat, Rules, read_each, single_out
 from bridge.formats.strictjson import dumps
@@ -41,6 +41,22 @@ class TriggerShape(EventShape):
     def matches(self, fields: Fields) -> bool:
         return isinstance(fields.get("event"), dict) or isinstance(fields.get("events"), list)
 
+    def usual(self, value: dict[str, JsonValue], now: int, raw: bytes | None) -> Envelope | None:
+        inner, outer, options = value.get("event"), value.get("id"), value.get("options")
+        if type(inner) is not dict or len(value) != 1 + (outer is not None) + (options is not None):
+            return None
+        if not (options is None or options == {}) or (outer is not None and (not is_label(outer) or "id" in inner)):
+            return None
+        event = _usual_event(inner, now, raw)
+        if event is None:
+            return None
+        if outer is not None:  # v1, unless it has options, which v1 does not know
+            event.id = outer
+            event.raw_as = "trigger v1" if options is None else None
+        elif options is None or not event.id:  # v2 is sent its options, be they empty
+            event.raw_as = None
+        return event
+
     def read(self, fields: Fields, given: Given) -> Envelope:
         event = fields.required_child("event")
         if "events" in fields:
@@ -57,9 +73,14 @@ class TriggerShape(EventShape):
         events, options = fields.get("events"), _Options.read(fields, given)
         if not isinstance(events, list):
             raise PoisonError("events", f"must be an array, not {kind_of(events)}")
-        decoded = read_each(events, lambda event: _event(event, options, None, given), "events")
+        usual = _usual_event if options.due_at is None and options.user is None else _nothing_usual
+        decoded = read_each(events, given, usual, lambda event: _event(event, options, None, given), "events")
         single_out(decoded, lambda index: dumps({"event": events[index], **options.said}))
         return decoded
+
+
+def _nothing_usual(_event: dict[str, JsonValue], _now: int, _raw: bytes | None) -> None:
+    """Stand in for `usual` where the options say something that each event has to be read with."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -101,6 +122,20 @@ class _Options:
 
 
 _NONE = _Options(None, "", None, {"options": {}})
+
+
+def _usual_event(event: dict[str, JsonValue], _now: int, raw: bytes | None) -> Envelope | None:
+    """Read what stands under `event` or in `events`, where nothing in it is unusual: the `usual` of these."""
+    event_id, name, context, stamp = event.get("id"), event.get("name"), event.get("context"), event.get("timestamp")
+    if "payload" not in event or not is_label(name) or not (event_id is None or is_label(event_id)):
+        return None
+    ts = None if stamp is None else plain_moment(stamp)
+    if len(event) != 2 + (event_id is not None) + (context is not None) + (ts is not None):
+        return None
+    made = Envelope(event_id or "", name, event["payload"], None, ts, None, context)
+    if ts is None:
+        made.raw, made.raw_as = raw, "trigger v2"
+    return made
 
 
 def _is_v1(fields: Fields, event: Fields) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.errors import PoisonError
-from bridge.formats.strictjson import DEEPEST, dumps, loads, loads_elements, split
+from bridge.formats.strictjson import DEEPEST, MAX_DEPTH, dumps, load_elements, loads, split
 from bridge.model import JsonValue
 
 
@@ -61,10 +61,11 @@ def test_the_path_of_a_repeated_key_stays_short() -> None:
     assert len(refusal(body)) < 250
 
 
-@pytest.mark.parametrize("max_depth", [1, 2, 100, 254, DEEPEST])
-def test_depth_is_allowed_up_to_the_limit_and_refused_beyond(max_depth: int) -> None:
+@pytest.mark.parametrize("size", [1, 10_000], ids=["short", "long"])
+@pytest.mark.parametrize("max_depth", [1, 2, 100, 253, 254, 255, DEEPEST])
+def test_depth_is_allowed_up_to_the_limit_and_refused_beyond(max_depth: int, size: int) -> None:
+    middle = b'"%s"' % (b"x" * size)
     for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
-        middle = b"1" if opening == b'{"a":' else b""
         deepest = opening * max_depth + middle + closing * max_depth
         assert loads(deepest, max_depth=max_depth) is not None
         one_more = opening * (max_depth + 1) + middle + closing * (max_depth + 1)
@@ -168,14 +169,14 @@ def test_only_the_bad_element_of_an_array_is_refused_for_its_keys() -> None:
 
 
 def elements_of(body: bytes) -> list[JsonValue | PoisonError]:
-    elements = loads_elements(body)
+    elements, _ = load_elements(body, MAX_DEPTH)
     assert isinstance(elements, list)
     return [*elements]
 
 
 def test_an_object_with_repeated_keys_is_refused_as_a_whole() -> None:
     with pytest.raises(PoisonError, match=r"^b\.c is given twice$"):
-        loads_elements(b'{"b":{"c":1,"c":2}}')
+        load_elements(b'{"b":{"c":1,"c":2}}', MAX_DEPTH)
 
 
 @given(st.lists(json_values, max_size=5), st.sampled_from([(",", ":"), (" ,\n", " : ")]), st.sampled_from(["", " \n"]))
@@ -215,7 +216,7 @@ def test_hostile_bodies_take_time_like_their_size(hostile: str) -> None:
     def seconds(size: int) -> float:
         body, start = HOSTILE[hostile](size), time.thread_time()
         try:
-            elements = loads_elements(body)
+            elements: object = load_elements(body, MAX_DEPTH)[0]
         except PoisonError:
             elements = None
         took = time.thread_time() - start
