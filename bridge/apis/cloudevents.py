@@ -10,11 +10,11 @@ from pydantic import Field
 from bridge.apis.answers import classify, for_each
 from bridge.apis.auth import Auth
 from bridge.apis.cloudevent_data import Attribute, attributes_of, content_of, time_of
-from bridge.apis.dialect import Dialect
+from bridge.apis.dialect import ACCEPTED, Dialect, PerSecrets
 from bridge.apis.encoding import dumps, header_value, in_calendar, iso_z
 from bridge.apis.options import ApiSettings, SecretSource
 from bridge.apis.urls import FullUrl
-from bridge.model import Accepted, Envelope, JsonValue, Outcome, Request, Response
+from bridge.model import Envelope, Outcome, Request, Response
 from bridge.ports import Secrets
 from bridge.units import Size
 
@@ -41,6 +41,11 @@ class CloudEventsSettings(ApiSettings):
     def secrets(self) -> tuple[SecretSource, ...]:
         return () if self.auth is None else (self.auth.source(),)
 
+    def headers(self, secrets: Secrets) -> dict[str, str]:
+        """Give the headers that all requests have."""
+        auth = {} if self.auth is None else self.auth.headers(secrets)
+        return auth if self.mode == "binary" else {"content-type": _TYPES[self.mode], **auth}
+
     def build_api(self) -> CloudEvents:
         return CloudEvents(self)
 
@@ -52,7 +57,7 @@ class CloudEvents(Dialect):
         super().__init__(settings.url)
         self._mode = settings.mode
         self._source = settings.source
-        self._auth = settings.auth
+        self._headers = PerSecrets(settings.headers)
         self.batch_limit = settings.max_batch if settings.mode == "batch" else 1
         self.batch_bytes = settings.batch_bytes
         self.dedups_by_id = settings.dedups_by_id
@@ -61,13 +66,17 @@ class CloudEvents(Dialect):
         return None if in_calendar(event.ts) else f"ts {event.ts} is outside the years 1000 to 9999"
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
-        auth = {} if self._auth is None else self._auth.headers(secrets)
+        headers = self._headers(secrets)
         if self._mode == "binary":
             (event,) = events
-            return Request("POST", self.url, {**self._headers(event), **auth}, content_of(event).raw())
-        items: list[JsonValue] = [self._structured(event) for event in events]
-        body = dumps(items if self._mode == "batch" else items[0])
-        return Request("POST", self.url, {"content-type": _TYPES[self._mode], **auth}, body)
+            return Request("POST", self.url, {**self._in_headers(event), **headers}, content_of(event).raw())
+        items = [self._written(event) for event in events]
+        return Request("POST", self.url, headers, b"[%b]" % b",".join(items) if self._mode == "batch" else items[0])
+
+    def _written(self, event: Envelope) -> bytes:
+        if event.raw is not None and event.raw_as == "cloudevent":
+            return event.raw
+        return dumps({**self._attributes(event), **content_of(event).fields()})
 
     def _attributes(self, event: Envelope) -> dict[str, Attribute]:
         core: dict[str, Attribute] = {
@@ -81,19 +90,16 @@ class CloudEvents(Dialect):
             core["time"] = time
         return {**core, **attributes_of(event)}
 
-    def _headers(self, event: Envelope) -> dict[str, str]:
+    def _in_headers(self, event: Envelope) -> dict[str, str]:
         attributes = {
             f"ce-{name}": header_value(value if isinstance(value, str) else dumps(value).decode())
             for name, value in self._attributes(event).items()
         }
         return attributes if event.data is None else {"content-type": _media(event), **attributes}
 
-    def _structured(self, event: Envelope) -> dict[str, JsonValue]:
-        return {**self._attributes(event), **content_of(event).fields()}
-
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
         if 200 <= response.status < 300 and response.status != _MULTI_STATUS:  # noqa: PLR2004
-            return [Accepted()] * len(events)
+            return [ACCEPTED] * len(events)
         return for_each(classify(response, now), len(events))
 
 

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Final, Generic, TypeVar
 
-from bridge.apis.encoding import dumps
 from bridge.apis.urls import origin_of
-from bridge.model import Envelope, JsonValue, Request
+from bridge.model import Accepted, Envelope
+from bridge.ports import Secrets
 
 JSON_TYPE = {"content-type": "application/json"}
+ACCEPTED: Final = Accepted()
+
+T = TypeVar("T")
+
+
+class PerSecrets(Generic[T]):
+    """
+    Something that only the secrets can change: the same object until they do.
+
+    Requests share their headers in this way, and those who write requests need not write the same ones each time.
+    """
+
+    __slots__ = ("_made", "_make", "_secrets")
+
+    def __init__(self, make: Callable[[Secrets], T]) -> None:
+        self._make = make
+        self._secrets: Secrets | None = None
+
+    def __call__(self, secrets: Secrets) -> T:
+        """Give what was made of these very secrets. New ones are another mapping, not the same one changed."""
+        if secrets is not self._secrets:
+            self._made = self._make(secrets)
+            self._secrets = secrets
+        return self._made
+
+
+def bearer(secrets: Secrets) -> Mapping[str, str]:
+    """Give the headers of JSON with a key; the word "Bearer" is case-sensitive on these servers."""
+    return {**JSON_TYPE, "authorization": f"Bearer {secrets['key'][0]}"}
 
 
 class Dialect:
@@ -32,8 +62,3 @@ class Dialect:
     def group(self, event: Envelope) -> Hashable:  # noqa: ARG002  part of the port
         """What events must have in common to share a request."""
         return None
-
-
-def post(url: str, body: JsonValue, headers: Mapping[str, str] | None = None) -> Request:
-    """Make a POST of JSON."""
-    return Request(method="POST", url=url, headers={**JSON_TYPE, **(headers or {})}, body=dumps(body))

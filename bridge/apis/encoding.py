@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -10,10 +11,11 @@ import orjson
 
 from bridge.model import Envelope, JsonValue
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _YEAR_1000 = -30_610_224_000_000  # ISO dates want four digits
 _YEAR_10000 = 253_402_300_800_000
 _HEADER_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_ALL_SAFE = re.compile(f"[{re.escape(_HEADER_SAFE)}]*")
 
 
 def dumps(value: JsonValue) -> bytes:
@@ -35,8 +37,8 @@ def iso_z(ms: int) -> str:
 
     With Z and never "+00:00", which Trigger.dev v1 refuses. `in_calendar` says which times can be written.
     """
-    moment = _EPOCH + timedelta(milliseconds=ms)
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    seconds, rest = divmod(ms, 1000)
+    return (_EPOCH + timedelta(0, seconds, rest * 1000)).isoformat(timespec="milliseconds") + "Z"
 
 
 def header_value(text: str) -> str:
@@ -45,6 +47,8 @@ def header_value(text: str) -> str:
 
     Space, double quote, percent and all that is not visible ASCII become %XX of their UTF-8 bytes.
     """
+    if _ALL_SAFE.fullmatch(text):
+        return text
     return quote(text, safe=_HEADER_SAFE, errors="backslashreplace")
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from bridge.apis.answers import classify, fields_of, for_each, unproven
-from bridge.apis.dialect import JSON_TYPE, Dialect
+from bridge.apis.dialect import JSON_TYPE, Dialect, PerSecrets
 from bridge.apis.encoding import dumps, identity
 from bridge.apis.options import KeySettings, SecretSource
 from bridge.apis.urls import BaseUrl
@@ -77,7 +77,8 @@ class Inngest(Dialect):
 
     def __init__(self, settings: InngestSettings) -> None:
         super().__init__(settings.url)
-        self._env = {} if settings.env is None else {"x-inngest-env": settings.env}
+        self._headers = JSON_TYPE if settings.env is None else {**JSON_TYPE, "x-inngest-env": settings.env}
+        self._address = PerSecrets(lambda secrets: f"{self.url}/e/{secrets['key'][0]}")
         self._wrap = settings.wrap_data
         self._id_with_name = settings.id_with_name
         self.max_delay_ms = int(settings.native_delay * 1000)
@@ -97,8 +98,16 @@ class Inngest(Dialect):
         return None
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:
-        items: list[JsonValue] = [self._item(event, now) for event in events]
-        return Request("POST", f"{self.url}/e/{secrets['key'][0]}", {**JSON_TYPE, **self._env}, dumps(items))
+        items = [self._written(event, now) for event in events]
+        return Request("POST", self._address(secrets), self._headers, b"[%b]" % b",".join(items))
+
+    def _written(self, event: Envelope, now: int) -> bytes:
+        raw, ts = event.raw, event.ts
+        if raw is None or event.raw_as != "inngest" or self._id_with_name:
+            return dumps(self._item(event, now))
+        if event.due_at is not None or (ts is not None and ts > now):
+            return dumps(self._item(event, now))
+        return raw
 
     def _item(self, event: Envelope, now: int) -> dict[str, JsonValue]:
         known = identity(event)
@@ -128,29 +137,30 @@ class Inngest(Dialect):
             return _success(response, len(events))
         outcomes = for_each(classify(response, now), len(events))
         if response.status == BAD_REQUEST and len(events) > 1:
-            taken = _taken(response, len(events))
+            taken = _taken(_ids(fields_of(response))[: len(events)])
             outcomes[: len(taken)] = taken
         return outcomes
 
 
 def _success(response: Response, count: int) -> list[Outcome | None]:
     answer = fields_of(response)
-    taken = _taken(response, count)
-    if answer.get("status") == OK and not answer.get("error") and len(taken) == count == len(_ids(response)):
+    ids = _ids(answer)
+    taken = _taken(ids)
+    if answer.get("status") == OK and not answer.get("error") and len(taken) == count == len(ids):
         return taken
     return [unproven(response, "an id for each event")] * count
 
 
-def _taken(response: Response, count: int) -> list[Outcome | None]:
+def _taken(ids: list[JsonValue]) -> list[Outcome | None]:
     """Count as taken the events, from the first, that have an id in the answer."""
     taken: list[Outcome | None] = []
-    for ref in _ids(response)[:count]:
+    for ref in ids:
         if not isinstance(ref, str) or not ref:
             break
         taken.append(Accepted(ref))
     return taken
 
 
-def _ids(response: Response) -> list[JsonValue]:
-    ids = fields_of(response).get("ids")
+def _ids(answer: dict[str, JsonValue]) -> list[JsonValue]:
+    ids = answer.get("ids")
     return ids if isinstance(ids, list) else []

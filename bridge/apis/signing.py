@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from base64 import b64decode, b64encode
 from typing import Self
@@ -68,7 +67,6 @@ def signature_headers(webhook_id: str, body: bytes, secrets: Secrets, now: int) 
     safe_id, timestamp = header_value(webhook_id).replace(".", "%2E"), str(now // 1000)
     content = f"{safe_id}.{timestamp}.".encode() + body
     signatures = [
-        "v1," + b64encode(hmac.new(_key(secret), content, hashlib.sha256).digest()).decode()
-        for secret in secrets[SECRET]
+        "v1," + b64encode(hmac.digest(_key(secret), content, "sha256")).decode() for secret in secrets[SECRET]
     ]
     return {"webhook-id": safe_id, "webhook-timestamp": timestamp, "webhook-signature": " ".join(signatures)}

@@ -141,7 +141,10 @@ class HeaderTemplate:
         self._parts = parse(text)
         if any(isinstance(part, str) and not re.fullmatch(r"[ -~]*", part) for part in self._parts):
             raise ValueError("a header value may hold visible ASCII and spaces only")
-        self.varies = any(isinstance(part, Place) for part in self._parts)
+        fixed = "".join(str(part) for part in self._parts).strip()
+        self.constant = None if any(isinstance(part, Place) for part in self._parts) else fixed
+        if self.constant is not None and len(fixed) > MAX_HEADER:
+            raise ValueError(f"a header value may have at most {MAX_HEADER} characters")
 
     def fill(self, event: Envelope) -> str:
         """Make the value for one event. Raises Unfilled when a field is missing or the value gets too long."""
@@ -149,6 +152,11 @@ class HeaderTemplate:
         if len(value) > MAX_HEADER:
             raise Unfilled(f"a header would be longer than {MAX_HEADER} characters")
         return value
+
+
+def is_data(parts: tuple[Part, ...]) -> bool:
+    """Whether a text stands for the data of the event, and for nothing else."""
+    return len(parts) == 1 and isinstance(parts[0], Place) and parts[0].path == ("data",)
 
 
 Filler = Callable[[Envelope], JsonValue]

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from bridge.apis.answers import classify, fields_of, for_each, json_of, unproven
-from bridge.apis.dialect import Dialect, post
-from bridge.apis.encoding import identity, in_calendar, iso_z
+from bridge.apis.dialect import ACCEPTED, Dialect, PerSecrets, bearer
+from bridge.apis.encoding import dumps, identity, in_calendar, iso_z
 from bridge.model import Accepted, Envelope, JsonValue, Misconfigured, Outcome, Request, Response
 from bridge.ports import Secrets
 
 OK = 200
 FAILED = 500
-
-
-def bearer(secrets: Secrets) -> dict[str, str]:
-    """Give the one header that authorises a request; the word "Bearer" is case-sensitive on these servers."""
-    return {"authorization": f"Bearer {secrets['key'][0]}"}
 
 
 def unwritable_time(event: Envelope) -> str | None:
@@ -39,18 +34,16 @@ class TriggerV1(Dialect):
     def __init__(self, url: str, max_delay_ms: int) -> None:
         super().__init__(url)
         self.max_delay_ms = max_delay_ms
+        self._address = f"{url}/api/v1/events"
+        self._headers = PerSecrets(bearer)
 
     def refuse(self, event: Envelope) -> str | None:
         return unwritable_time(event)
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
         (event,) = events
-        inner: dict[str, JsonValue] = {"name": event.name, "payload": event.data, **_context(event, event.user)}
-        if event.ts is not None:
-            inner["timestamp"] = iso_z(event.ts)
-        if event.due_at is not None:
-            inner["delay"] = {"until": iso_z(event.due_at)}
-        return post(f"{self.url}/api/v1/events", {"id": identity(event), "event": inner}, bearer(secrets))
+        body = event.raw if event.raw_as == "trigger v1" and event.due_at is None else None
+        return Request("POST", self._address, self._headers(secrets), dumps(_v1_body(event)) if body is None else body)
 
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
         if response.status != OK:
@@ -58,11 +51,20 @@ class TriggerV1(Dialect):
         return [_v1_success(response)]
 
 
+def _v1_body(event: Envelope) -> dict[str, JsonValue]:
+    inner: dict[str, JsonValue] = {"name": event.name, "payload": event.data, **_context(event, event.user)}
+    if event.ts is not None:
+        inner["timestamp"] = iso_z(event.ts)
+    if event.due_at is not None:
+        inner["delay"] = {"until": iso_z(event.due_at)}
+    return {"id": identity(event), "event": inner}
+
+
 def _v1_success(response: Response) -> Outcome:
     """Read a 200, which the real route also sends with `{"status": 405}` inside."""
     match fields_of(response):
         case {"status": 200}:
-            return Accepted()
+            return ACCEPTED
         case {"id": str(), "name": str()}:
             return Misconfigured("HTTP 200 from a v2 server, which drops the id and delay of v1 (set version: v2)")
         case _:
@@ -84,6 +86,9 @@ class TriggerV2(Dialect):
         super().__init__(url)
         self.max_delay_ms = max_delay_ms
         self.batch_limit = batch_limit
+        self._address = f"{url}/api/v1/events"
+        self._bulk_address = f"{url}/api/v1/events/bulk"
+        self._headers = PerSecrets(bearer)
 
     def refuse(self, event: Envelope) -> str | None:
         return unwritable_time(event)
@@ -92,11 +97,15 @@ class TriggerV2(Dialect):
         return event.due_at, _account(event)
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
-        options = _v2_options(events[0])
-        items: list[JsonValue] = [_v2_event(event) for event in events]
-        if len(items) == 1:
-            return post(f"{self.url}/api/v1/events", {"event": items[0], "options": options}, bearer(secrets))
-        return post(f"{self.url}/api/v1/events/bulk", {"events": items, "options": options}, bearer(secrets))
+        first, headers = events[0], self._headers(secrets)
+        if len(events) > 1:
+            items: list[JsonValue] = [_v2_event(event) for event in events]
+            body = dumps({"events": items, "options": _v2_options(first)})
+            return Request("POST", self._bulk_address, headers, body)
+        if first.raw is not None and first.raw_as == "trigger v2" and first.due_at is None:
+            return Request("POST", self._address, headers, first.raw)
+        body = dumps({"event": _v2_event(first), "options": _v2_options(first)})
+        return Request("POST", self._address, headers, body)
 
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
         if response.status == FAILED and len(events) > 1:
@@ -104,6 +113,8 @@ class TriggerV2(Dialect):
         if response.status != OK:
             return for_each(classify(response, now), len(events))
         answer = json_of(response)
+        if len(events) == 1 and isinstance(answer, dict) and answer.get("id") == identity(events[0]):
+            return [Accepted(identity(events[0]))]
         if isinstance(answer, dict) and answer.get("status") == OK and "id" not in answer:
             return [Misconfigured("HTTP 200 from a v1 server, which reads another body (set version: v1)")] * len(
                 events
@@ -152,6 +163,8 @@ def _v2_event(event: Envelope) -> dict[str, JsonValue]:
 
 def _context(event: Envelope, user: JsonValue) -> dict[str, JsonValue]:
     """Give the context; the `user` and `v` of an event, for which Trigger.dev has no place, ride in it."""
+    if user is None and event.v is None:
+        return {} if event.context is None else {"context": event.context}
     given: dict[str, JsonValue] = {"user": user, "v": event.v}
     extra: dict[str, JsonValue] = {field: value for field, value in given.items() if value is not None}
     context: JsonValue = event.context

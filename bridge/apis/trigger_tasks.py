@@ -8,9 +8,9 @@ from typing import Literal
 from urllib.parse import quote
 
 from bridge.apis.answers import asked_wait, classify, fields_of, for_each, reason_of, unproven
-from bridge.apis.dialect import Dialect, post
-from bridge.apis.encoding import identity, iso_z, whole_event
-from bridge.apis.trigger_events import FAILED, OK, bearer, unwritable_time
+from bridge.apis.dialect import Dialect, PerSecrets, bearer
+from bridge.apis.encoding import dumps, identity, iso_z, whole_event
+from bridge.apis.trigger_events import FAILED, OK, unwritable_time
 from bridge.model import Accepted, Envelope, JsonValue, Misconfigured, Outcome, Rejected, Request, Response, Retryable
 from bridge.ports import Secrets
 
@@ -62,6 +62,7 @@ class TriggerTasks(Dialect):
         self.max_delay_ms = max_delay_ms
         self.batch_limit = batch_limit
         self._key_ttl = key_ttl
+        self._headers = PerSecrets(bearer)
 
     def refuse(self, event: Envelope) -> str | None:
         task = self._choose(event.name)
@@ -74,9 +75,11 @@ class TriggerTasks(Dialect):
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
         if len(events) == 1:
             task = quote(self._choose(events[0].name) or "", safe="")
-            return post(f"{self.url}/api/v1/tasks/{task}/trigger", self._run(events[0]), bearer(secrets))
-        items: list[JsonValue] = [{"task": self._choose(event.name), **self._run(event)} for event in events]
-        return post(f"{self.url}/api/v1/tasks/batch", {"items": items}, bearer(secrets))
+            url, body = f"{self.url}/api/v1/tasks/{task}/trigger", dumps(self._run(events[0]))
+        else:
+            items: list[JsonValue] = [{"task": self._choose(event.name), **self._run(event)} for event in events]
+            url, body = f"{self.url}/api/v1/tasks/batch", dumps({"items": items})
+        return Request("POST", url, self._headers(secrets), body)
 
     def _run(self, event: Envelope) -> dict[str, JsonValue]:
         options: dict[str, JsonValue] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,13 +10,13 @@ from pydantic import JsonValue as AnyJson
 
 from bridge.apis.answers import classify, for_each, reason_of
 from bridge.apis.auth import Auth, check_header_name
-from bridge.apis.dialect import JSON_TYPE, Dialect
+from bridge.apis.dialect import ACCEPTED, JSON_TYPE, Dialect, PerSecrets
 from bridge.apis.encoding import dumps, identity, whole_event
 from bridge.apis.options import ApiSettings, SecretSource
 from bridge.apis.rules import AnswerRule
 from bridge.apis.signing import SigningSettings, signature_headers
-from bridge.apis.templates import HeaderTemplate, Unfilled, UrlTemplate, body_template
-from bridge.model import Accepted, Envelope, JsonValue, Misconfigured, Outcome, Request, Response, Retryable
+from bridge.apis.templates import HeaderTemplate, Unfilled, UrlTemplate, body_template, is_data, parse
+from bridge.model import Accepted, Envelope, JsonValue, Misconfigured, Outcome, RawAs, Request, Response, Retryable
 from bridge.ports import Secrets
 from bridge.units import Duration
 
@@ -66,6 +66,13 @@ def _check_header(name: str, value: str, *, signed: bool) -> None:
     HeaderTemplate(value)
 
 
+def raw_of(body: JsonValue) -> RawAs | None:
+    """What an event may be raw as to be sent as it is under this template of a body."""
+    if body is None:
+        return "inngest"  # which has the fields of `whole_event`, under the same names
+    return "data" if isinstance(body, str) and is_data(parse(body)) else None
+
+
 class Webhook(Dialect):
     """One event a request."""
 
@@ -74,34 +81,53 @@ class Webhook(Dialect):
         super().__init__(self._url.sample)
         self._method = settings.method
         self._headers = {name.lower(): HeaderTemplate(value) for name, value in settings.headers.items()}
+        self._raw_as: RawAs | None = raw_of(settings.body)
         self._body = whole_event if settings.body is None else body_template(settings.body)
         self._auth, self._signing = settings.auth, settings.signing
         self._success, self._duplicate = settings.success, settings.duplicate
+        self._takes_any = self._duplicate is None and self._success.pointer is None  # whatever body an answer has
+        self._taken = frozenset(filter(self._success.takes_status, range(200, 600)))
+        self._constant = {
+            name: template.constant for name, template in self._headers.items() if template.constant is not None
+        }
+        self._varies = self._url.varies or self._constant.keys() != self._headers.keys()
+        self._same_headers = PerSecrets(lambda secrets: self._all_headers(self._constant, secrets))
         self.dedups_by_id = settings.dedups_by_id
         self.max_delay_ms = int(settings.native_delay * 1000)
 
     def refuse(self, event: Envelope) -> str | None:
+        if self._raw_as is not None and event.data is not None and not self._varies:
+            return None
         try:
-            self._fill(event)
+            self._url.fill(event)
+            self._filled(event)
+            self._body(event)
         except Unfilled as error:
             return str(error)
         return None
 
-    def _fill(self, event: Envelope) -> tuple[str, dict[str, str], JsonValue]:
-        headers = {name: template.fill(event) for name, template in self._headers.items()}
-        return self._url.fill(event), headers, self._body(event)
+    def _filled(self, event: Envelope) -> dict[str, str]:
+        return {name: template.fill(event) for name, template in self._headers.items()}
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:
         (event,) = events
-        url, templated, content = self._fill(event)
-        body, headers = dumps(content), {**JSON_TYPE, **templated}
-        if self._auth is not None:
-            headers.update(self._auth.headers(secrets))
+        body = event.raw if event.raw_as == self._raw_as and event.due_at is None and event.data is not None else None
+        if body is None:
+            body = dumps(self._body(event))
+        url, headers = self._url.fill(event), self._headers_for(event, secrets)
         if self._signing is not None:
-            headers.update(signature_headers(identity(event), body, secrets, now))
+            headers = {**headers, **signature_headers(identity(event), body, secrets, now)}
         return Request(self._method, url, headers, body)
 
+    def _headers_for(self, event: Envelope, secrets: Secrets) -> Mapping[str, str]:
+        return self._all_headers(self._filled(event), secrets) if self._varies else self._same_headers(secrets)
+
+    def _all_headers(self, templated: Mapping[str, str], secrets: Secrets) -> dict[str, str]:
+        return {**JSON_TYPE, **templated, **({} if self._auth is None else self._auth.headers(secrets))}
+
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
+        if self._takes_any and response.status in self._taken:
+            return [ACCEPTED] * len(events)
         return for_each(self._outcome(response, now), len(events))
 
     def _outcome(self, response: Response, now: int) -> Outcome:

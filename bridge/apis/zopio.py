@@ -8,7 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from bridge.apis.answers import classify, fields_of, for_each, unproven
-from bridge.apis.dialect import Dialect, post
+from bridge.apis.dialect import ACCEPTED, JSON_TYPE, Dialect
+from bridge.apis.encoding import dumps
 from bridge.apis.options import ApiSettings
 from bridge.apis.urls import BaseUrl
 from bridge.model import Accepted, Envelope, Outcome, Request, Response
@@ -37,9 +38,16 @@ class ZopioSettings(ApiSettings):
 class Zopio(Dialect):
     """Every ambiguous send may become a second event: nothing there remembers ids."""
 
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._address = f"{url}/trigger"
+
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:  # noqa: ARG002  part of the port
         (event,) = events
-        return post(f"{self.url}/trigger", {"event": event.name, "payload": event.data})
+        body = event.raw if event.raw_as == "zopio" else None
+        if body is None:
+            body = dumps({"event": event.name, "payload": event.data})
+        return Request("POST", self._address, JSON_TYPE, body)
 
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
         if response.status != OK:
@@ -48,6 +56,6 @@ class Zopio(Dialect):
             case {"success": True, "result": {"id": str(ref)}}:
                 return [Accepted(ref)]
             case {"success": True}:
-                return [Accepted()]
+                return [ACCEPTED]
             case _:
                 return [unproven(response, '"success": true')]
