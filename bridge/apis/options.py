@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -29,6 +29,13 @@ class HttpOptions(Options):
     )
     cert_file: str | None = Field(None, description="PEM file of our own certificate, where the API wants one.")
     cert_key_file: str | None = Field(None, description="PEM file of its key, unless cert_file holds that too.")
+    proxy: Literal["none", "environment"] = Field(
+        "none",
+        description="Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY count. A proxy sees all that is not TLS.",
+    )
+    client: Literal["native", "aiohttp"] = Field(
+        "native", description="What makes the requests: the bridge's own client, or aiohttp at several times the CPU."
+    )
     insecure_skip_verify: bool = Field(False, description="Take any certificate. For tests on one machine only.")
 
     @model_validator(mode="after")

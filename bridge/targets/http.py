@@ -1,37 +1,32 @@
-"""The HTTP shell around every dialect: quick tries, limits, and the events of a batch side by side."""
+"""The HTTP shell around every dialect: secrets, limits, and what an answer means to the events of a request."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeGuard
+from typing import Final
 from urllib.parse import urlsplit
 
 from bridge.apis import HttpOptions
 from bridge.errors import ConfigError, Unavailable
-from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Request, Response, Retryable, Unsent
+from bridge.model import Accepted, Envelope, Outcome, Rejected, Request, Response, Retryable
 from bridge.ports import Api, Groups
-from bridge.targets.client import Client
+from bridge.targets.client import NOTHING_MORE, make_client
 from bridge.targets.credentials import Credentials
-from bridge.targets.exchanges import Exchanges, Slots, refusals, slices
-from bridge.targets.failures import Failure, words_of
-from bridge.targets.tls import client_context
+from bridge.targets.exchanges import Sending, refusals, slices
+from bridge.targets.failures import words_of
+from bridge.targets.room import Room
+from bridge.targets.wire.dial import ProxyRefusedError, reach
 
 log = logging.getLogger(__name__)
 
 ATTEMPT_HEADER: Final = "x-bridge-attempt"
-QUICK_WINDOW: Final = 2.0  # seconds after the first try within which another may begin
-QUICK_PAUSES: Final = (0.1, 0.5)  # seconds before the second and the third try, times 0.5 to 1.5
-_PASSING = {502, 503, 504}
-_BASE_READ = 64 << 10  # bytes of an answer that are read at least
-_ECHO = 4  # times the request, on top: v2 echoes every event with more around it, Inngest an id for each
+_NO_TRACE: Final = tuple({ATTEMPT_HEADER: str(attempt)} for attempt in range(32))
+"""What requests carry whose event has no trace: one object an attempt, so that it is written once."""
 
 Observer = Callable[[int | None, float], None]
 """Called after each request with its status (None without an answer) and how long it took, in seconds."""
@@ -56,8 +51,8 @@ class HttpTarget:
         self._credentials = credentials
         self._options = options
         self._where = where
-        self._client = Client(options, where=where)
-        self._room = asyncio.Semaphore(options.concurrency)
+        self.client = make_client(options, where=where)
+        self.room = Room(options.concurrency)
         self.dedups_by_id = api.dedups_by_id
         self.may_send: Callable[[], bool] = _always
         self.quick_tries: Callable[[], bool] = _always
@@ -70,10 +65,10 @@ class HttpTarget:
         self._tell_secrets()
         if self._credentials.live and _in_the_clear(self._api.origin):
             log.warning("secrets_in_the_clear", extra={"target": self._api.origin})
-        await self._client.open()
+        await self.client.open()
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.client.close()
 
     def refresh(self) -> None:
         self._credentials.refresh()
@@ -85,14 +80,17 @@ class HttpTarget:
     def native_delay(self, event: Envelope, now: int) -> bool:
         return event.due_at is not None and 0 < event.due_at - now <= self._api.max_delay_ms
 
-    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:
+    async def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:
         refused = refusals(self._api, events)
-        parts = slices(self._api, events, [slot for slot in range(len(events)) if slot not in refused])
-
-        async def exchange(slots: Slots) -> Sequence[Outcome | None]:
-            return await self._exchange([events[slot] for slot in slots], attempts[slots[0]])
-
-        return Exchanges(exchange).groups(parts, refused)
+        sending = Sending(self, events, attempts)
+        try:
+            sending.finish(refused.items())
+            for part in slices(self._api, events, [slot for slot in range(len(events)) if slot not in refused]):
+                sending.start(part)
+            while sending.left:
+                yield await sending.group()
+        finally:
+            sending.cancel()
 
     async def probe(self) -> None:
         """
@@ -102,40 +100,19 @@ class HttpTarget:
         not trusted.
         """
         self._credentials.load()
-        parts = urlsplit(self._api.origin)
-        tls = client_context(self._options, self._where) if parts.scheme == "https" else None
         try:
-            async with asyncio.timeout(self._options.connect_timeout):
-                _, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=tls)
+            await reach(self._api.origin, self._options, self._where)
         except ssl.SSLCertVerificationError as error:
             problem = f"the certificate of {self._api.origin} is not trusted: {error.verify_message}"
             raise ConfigError(f"{self._where}.http.ca_file", problem, "Name the authority that signed it") from error
+        except ProxyRefusedError as error:
+            raise Unavailable(f"cannot reach {self._api.origin}: {error}") from error
         except OSError as error:  # a TimeoutError is one too
             raise Unavailable(f"cannot reach {self._api.origin}: {words_of(error)}") from error
-        writer.close()
-        with suppress(OSError):
-            await asyncio.wait_for(writer.wait_closed(), self._options.connect_timeout)
 
-    async def _exchange(self, events: Sequence[Envelope], attempt: int) -> Sequence[Outcome | None]:
-        """One request for these events. None: send this one again, in a smaller request."""
-        async with self._room:
-            if not self.may_send():
-                return [Unsent()] * len(events)
-            request = self._encode(events)
-            if isinstance(request, Request):
-                answer = await self._tries(_stamped(request, events, attempt))
-            else:
-                return [request] * len(events)
-            if isinstance(answer, Failure):
-                outcomes: Sequence[Outcome | None] = [answer.outcome] * len(events)
-            else:
-                outcomes = self._decode(answer, events)
-            for outcome in {outcome for outcome in outcomes if _speaks_for_all(outcome)}:
-                self.heard(outcome)
-        return outcomes
+    # What the exchanges ask.
 
-    def _encode(self, events: Sequence[Envelope]) -> Request | Rejected | None:
-        """Make the request, or say that it cannot be: None for several events, of which some may well go."""
+    def encode(self, events: Sequence[Envelope]) -> Request | Rejected | None:
         sole = len(events) == 1
         try:
             request = self._api.encode(events, self._credentials.live, _now())
@@ -148,34 +125,23 @@ class HttpTarget:
             return request
         return Rejected(f"the event takes {size} bytes, over the {limit} that the API takes") if sole else None
 
-    async def _tries(self, request: Request) -> Response | Failure:
-        """Try once, and while that may help and is allowed, twice more within two seconds."""
-        read_limit = _BASE_READ + _ECHO * len(request.body)
-        began = time.monotonic()
-        for pause in QUICK_PAUSES:
-            answer = await self._once(request, read_limit)
-            wait = pause * random.uniform(0.5, 1.5)  # noqa: S311  jitter, protects nothing
-            late = time.monotonic() - began + wait > QUICK_WINDOW
-            if late or not _passing(answer) or not self.quick_tries():
-                return answer
-            await asyncio.sleep(wait)
-            if not self.may_send() or not self.quick_tries():
-                return answer
-        return await self._once(request, read_limit)
+    def added(self, events: Sequence[Envelope], attempt: int) -> Mapping[str, str]:
+        """The attempt and the trace, where the request is about one event."""
+        if len(events) > 1:
+            return NOTHING_MORE
+        trace = events[0].trace
+        if not trace and attempt < len(_NO_TRACE):
+            return _NO_TRACE[attempt]
+        return {**trace, ATTEMPT_HEADER: str(attempt)}
 
-    async def _once(self, request: Request, read_limit: int) -> Response | Failure:
-        began = time.monotonic()
-        answer = await self._client.once(request, read_limit)
-        self.observe(answer.status if isinstance(answer, Response) else None, time.monotonic() - began)
-        return answer
-
-    def _decode(self, response: Response, events: Sequence[Envelope]) -> Sequence[Outcome | None]:
+    def decode(self, response: Response, events: Sequence[Envelope]) -> Sequence[Outcome | None]:
         """Ask the dialect. Its reasons quote the answer, so an answer that repeats a secret is masked first."""
         try:
             outcomes = self._api.decode(response, events, _now())
-            masked = self._credentials.mask(response.body)
-            if masked != response.body and not any(isinstance(outcome, Accepted) for outcome in outcomes):
-                outcomes = self._api.decode(replace(response, body=masked), events, _now())
+            if not any(isinstance(outcome, Accepted) for outcome in outcomes):
+                masked = self._credentials.mask(response.body)
+                if masked != response.body:
+                    outcomes = self._api.decode(replace(response, body=masked), events, _now())
         except Exception:
             log.exception("answer_not_understood", extra={"status": response.status})
             return [Retryable(f"HTTP {response.status}: an answer the bridge cannot read")] * len(events)
@@ -186,25 +152,6 @@ def _in_the_clear(origin: str) -> bool:
     """Whether what is sent there can be read on the way."""
     parts = urlsplit(origin)
     return parts.scheme == "http" and not re.fullmatch(r"localhost|127\..*|::1", parts.hostname or "")
-
-
-def _speaks_for_all(outcome: Outcome | None) -> TypeGuard[Outcome]:
-    return isinstance(outcome, Misconfigured) or (isinstance(outcome, Retryable) and outcome.pause)
-
-
-def _passing(answer: Response | Failure) -> bool:
-    """Whether the same request may well pass within a second."""
-    if isinstance(answer, Failure):
-        return answer.passing
-    return answer.status in _PASSING and "retry-after" not in answer.headers
-
-
-def _stamped(request: Request, events: Sequence[Envelope], attempt: int) -> Request:
-    """Add the attempt and the trace, where the request is about one event."""
-    if len(events) > 1:
-        return request
-    headers: Mapping[str, str] = {**events[0].trace, ATTEMPT_HEADER: str(attempt), **request.headers}
-    return replace(request, headers=headers)
 
 
 def _now() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from bridge.apis import MemorySettings
 from bridge.model import Accepted, Envelope, Outcome
 from bridge.ports import Groups
-from bridge.targets.exchanges import Exchanges, Slots
 
 
 @dataclass(slots=True, frozen=True)
@@ -57,11 +57,11 @@ class MemoryTarget:
     def native_delay(self, event: Envelope, now: int) -> bool:
         return event.due_at is not None and 0 < event.due_at - now <= self._settings.native_delay * 1000
 
-    def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:
-        async def exchange(slots: Slots) -> Sequence[Outcome | None]:
-            return [self._take(events[slot], attempts[slot]) for slot in slots]
-
-        return Exchanges(exchange).groups([[slot] for slot in range(len(events))], {})
+    async def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:
+        await asyncio.sleep(0)  # others have their turn, as they have with a target that is far away
+        group = [(slot, self._take(events[slot], attempts[slot])) for slot in range(len(events))]
+        if group:
+            yield group
 
     def _take(self, event: Envelope, attempt: int) -> Outcome:
         answers = self._answers.get(event.id) or self._answers.get(None)

@@ -17,8 +17,10 @@ TOO_MUCH = "def f():\n" + "    x = 1\n" * FUNCTION_LINES
 AVOIDED = frozenset({"manager", "handler", "processor", "service", "helper", "util", "utility", "nack", "message"})
 """Words that say nothing, or two things at once (DESIGN names the words to use)."""
 
-GIVEN = frozenset({"message_id", "message_ids", "original_message_id", "_SERVICE_LINK"})
-"""Names that are not ours: a property of AMQP, and what Kubernetes calls the variables it adds."""
+GIVEN = frozenset(
+    {"message_id", "message_ids", "original_message_id", "_SERVICE_LINK", "on_message_begin", "on_message_complete"}
+)
+"""Names that are not ours: a property of AMQP, what Kubernetes calls the variables it adds, callbacks of httptools."""
 
 LATER = re.compile(
     "|".join(

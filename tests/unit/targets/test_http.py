@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from bridge.model import Accepted, Misconfigured, Outcome, Rejected, Retryable, Unsent
-from bridge.targets import http
+from bridge.targets import exchanges
 from tests.fakes.hostile import HostileServer, Received, Writer, in_turn, plain, reset
 from tests.unit.apis.samples import NOW, event
 from tests.unit.targets.rig import send, send_one, target_at
@@ -193,7 +193,7 @@ async def test_no_quick_tries_while_the_breaker_says_no() -> None:
 
 
 async def test_late_tries_are_left_to_the_delay_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "QUICK_WINDOW", 0.0)
+    monkeypatch.setattr(exchanges, "QUICK_WINDOW", 0.0)
     async with HostileServer(plain(502)) as server, target_at(server.url) as target:
         target.quick_tries = lambda: True
         await send_one(target)
