@@ -1,10 +1,14 @@
-"""The benches by name: `python -m bench [road | delays | store | shared | workers] [arguments]`; all without a name."""
+"""
+The benches by name; all without one.
+
+    python -m bench [road | delays | store | shared | workers | clients] [arguments]
+"""
 
 from __future__ import annotations
 
 import sys
 
-from bench import delays, road, shared, store, workers
+from bench import clients, delays, road, shared, store, workers
 
 BENCHES = {
     "road": road.main,
@@ -12,6 +16,7 @@ BENCHES = {
     "store": store.main,
     "shared": shared.main,
     "workers": workers.main,
+    "clients": clients.main,
 }
 
 

@@ -32,12 +32,15 @@ Pairs = Iterable[tuple[int, Outcome]]
 class Shell(Protocol):
     """The target, as its requests see it."""
 
-    client: Client
     room: Room
     may_send: Callable[[], bool]
     quick_tries: Callable[[], bool]
     observe: Callable[[int | None, float], None]
     heard: Callable[[Outcome], None]
+
+    @property
+    def client(self) -> Client:
+        """What makes the requests."""
 
     def encode(self, events: Sequence[Envelope]) -> Request | Rejected | None:
         """Make the request, or say that it cannot be: None for several events, of which some may well go."""

@@ -2,26 +2,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.model import Accepted, Envelope, Outcome, Rejected, Retryable
-from bridge.targets.exchanges import Exchanges, Slots, halves, refusals, slices
+from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Response, Retryable, Unsent
+from bridge.targets.exchanges import Slots, halves, refusals, slices
+from bridge.targets.failures import HUNG_UP
 from tests.unit.apis.samples import api, event
+from tests.unit.targets.shell import MemoryShell, outcomes_of, sending_of
 
 OK = Accepted()
 
 
-async def collect(exchanges: Exchanges, parts: Sequence[Slots], known: dict[int, Outcome]) -> dict[int, Outcome]:
-    found: dict[int, Outcome] = {}
-    async for group in exchanges.groups(parts, known):
-        for slot, outcome in group:
-            assert slot not in found
-            found[slot] = outcome
-    return found
+def accept(slots: Slots) -> Sequence[Outcome | None]:
+    return [OK] * len(slots)
 
 
 @given(st.lists(st.sampled_from([None, 5, 7]), max_size=40), st.integers(1, 9))
@@ -50,29 +48,23 @@ def test_only_what_the_api_can_never_take_is_refused() -> None:
     }
 
 
-@given(st.sets(st.integers(0, 99)), st.integers(1, 100))
-def test_any_set_of_poison_ends_alone(poison: set[int], limit: int) -> None:
-    requests = 0
-
-    async def exchange(slots: Slots) -> Sequence[Outcome | None]:
-        nonlocal requests
-        requests += 1
-        await asyncio.sleep(0)
+@given(st.sets(st.integers(0, 99)), st.integers(1, 100), st.integers(1, 20))
+def test_any_set_of_poison_ends_alone(poison: set[int], limit: int, places: int) -> None:
+    def exchange(slots: Slots) -> Sequence[Outcome | None]:
         if not poison & set(slots):
             return [OK] * len(slots)
         return [Rejected("poison")] if len(slots) == 1 else [None] * len(slots)
 
     parts = [range(start, min(start + limit, 100)) for start in range(0, 100, limit)]
-    found = asyncio.run(collect(Exchanges(exchange), parts, {}))
+    shell = MemoryShell(exchange, places=places)
+    found = asyncio.run(outcomes_of(shell, parts))
     assert found == {slot: Rejected("poison") if slot in poison else OK for slot in range(100)}
-    assert requests <= len(parts) + 2 * 7 * len(poison)
+    assert len(shell.client.started) <= len(parts) + 2 * 7 * len(poison)
+    assert shell.room.under_way == 0
 
 
 async def test_one_poison_in_a_hundred_costs_few_requests() -> None:
-    requests: list[int] = []
-
-    async def like_inngest(slots: Slots) -> Sequence[Outcome | None]:
-        requests.append(len(slots))
+    def like_inngest(slots: Slots) -> Sequence[Outcome | None]:
         if 50 not in slots:
             return [OK] * len(slots)
         if len(slots) == 1:
@@ -80,97 +72,123 @@ async def test_one_poison_in_a_hundred_costs_few_requests() -> None:
         taken = list(slots).index(50)
         return [OK] * taken + [None] * (len(slots) - taken)
 
-    found = await collect(Exchanges(like_inngest), [range(100)], {})
+    shell = MemoryShell(like_inngest)
+    found = await outcomes_of(shell, [range(100)])
     assert [slot for slot, outcome in found.items() if outcome != OK] == [50]
-    assert len(requests) <= 13
-    assert sum(requests) <= 300
+    assert len(shell.client.started) <= 13
+    assert sum(map(len, shell.client.started)) <= 300
 
 
 async def test_a_slow_request_holds_up_nobody() -> None:
-    release = asyncio.Event()
-
-    async def exchange(slots: Slots) -> Sequence[Outcome | None]:
-        if 0 in slots:
-            await release.wait()
-        return [OK] * len(slots)
-
-    groups = Exchanges(exchange).groups([[0], [1], [2]], {3: Rejected("no")})
+    shell = MemoryShell(accept)
+    shell.client.silent_about = {0}
+    sending = sending_of(shell, 4)
+    sending.finish([(3, Rejected("no"))])
+    for slot in range(3):
+        sending.start([slot])
     early: dict[int, Outcome] = {}
     while len(early) < 3:
-        early |= dict(await anext(groups))
-    assert early.keys() == {1, 2, 3}
-    release.set()
-    assert list(await anext(groups)) == [(0, OK)]
-    with pytest.raises(StopAsyncIteration):
-        await anext(groups)
+        early |= dict(await sending.group())
+    assert early == {1: OK, 2: OK, 3: Rejected("no")}
+    shell.client.speak()
+    assert list(await sending.group()) == [(0, OK)]
+    assert sending.left == 0
 
 
 async def test_what_finishes_in_one_tick_comes_as_one_group() -> None:
-    gate = asyncio.Event()
-
-    async def exchange(slots: Slots) -> Sequence[Outcome | None]:
-        await gate.wait()
-        return [OK] * len(slots)
-
-    groups = Exchanges(exchange).groups([[slot] for slot in range(50)], {})
-    first = asyncio.ensure_future(anext(groups))
+    shell = MemoryShell(accept)
+    shell.client.silent_about = set(range(50))
+    sending = sending_of(shell, 50)
+    for slot in range(50):
+        sending.start([slot])
+    first = asyncio.ensure_future(sending.group())
     await asyncio.sleep(0)
-    gate.set()
+    shell.client.speak()
     assert len(await first) == 50
-    assert [group async for group in groups] == []
+    assert sending.left == 0
 
 
-@pytest.mark.parametrize("fault", [RuntimeError("bug"), asyncio.CancelledError()])
+def boom(*_: object) -> Any:
+    raise RuntimeError("bug")
+
+
+FAULTY = ["may_send", "encode", "added", "observe", "decode"]
+
+
+@pytest.mark.parametrize("callback", FAULTY)
 async def test_a_fault_of_ours_makes_its_events_retryable_and_is_logged(
-    fault: BaseException, caplog: pytest.LogCaptureFixture
+    callback: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def exchange(slots: Slots) -> Sequence[Outcome | None]:
-        if 1 in slots:
-            raise fault
-        return [OK] * len(slots)
+    shell = MemoryShell(accept)
+    right: Callable[..., Any] = getattr(shell, callback)
+    left = iter([boom])
 
+    def stumble_once(*given: object) -> Any:
+        return next(left, right)(*given)
+
+    setattr(shell, callback, stumble_once)
     with caplog.at_level(logging.ERROR):
-        found = await collect(Exchanges(exchange), [[0], [1, 2]], {})
-    assert found[0] == OK
-    assert isinstance(found[1], Retryable)
-    assert found[1].reason.startswith("a fault in the bridge: ")
-    assert found[2] == found[1]
-    assert [record.message for record in caplog.records] == (["request_faulty"] if isinstance(fault, Exception) else [])
+        found = await outcomes_of(shell, [[0, 1], [2]])
+    assert found == {0: Retryable("a fault in the bridge: RuntimeError"), 1: found[0], 2: OK}
+    assert [record.message for record in caplog.records] == ["request_faulty"]
+    assert shell.room.under_way == 0
+
+
+@pytest.mark.parametrize("callback", ["heard", "quick_tries"])
+async def test_a_fault_after_a_bad_answer_loses_nothing_either(callback: str, caplog: pytest.LogCaptureFixture) -> None:
+    shell = MemoryShell(lambda slots: [Misconfigured("key")] * len(slots))
+    shell.client.answer = lambda: Response(502, {}, b"")
+    setattr(shell, callback, boom)
+    with caplog.at_level(logging.ERROR):
+        found = await outcomes_of(shell, [[0]])
+    assert found == {0: Retryable("a fault in the bridge: RuntimeError")}
+    assert shell.room.under_way == 0
+
+
+async def test_a_fault_between_two_tries_loses_nothing_either(caplog: pytest.LogCaptureFixture) -> None:
+    shell = MemoryShell(accept)
+    shell.client.answer = lambda: HUNG_UP
+    shell.quick_tries = lambda: True
+    allowed = iter([True])
+    shell.may_send = lambda: next(allowed)
+    with caplog.at_level(logging.ERROR):
+        assert await outcomes_of(shell, [[0]]) == {0: Retryable("a fault in the bridge: StopIteration")}
+    assert shell.client.started == [[0]]
+    assert shell.room.under_way == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-async def test_an_answer_of_the_wrong_length_is_a_fault_too(count: int) -> None:
-    async def exchange(_: Slots) -> Sequence[Outcome | None]:
-        return [OK] * count
-
-    found = await collect(Exchanges(exchange), [[0, 1]], {})
+async def test_an_answer_of_the_wrong_length_is_a_fault_too(count: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        found = await outcomes_of(MemoryShell(lambda _: [OK] * count), [[0, 1]])
     assert {type(outcome) for outcome in found.values()} == {Retryable}
 
 
 async def test_one_event_about_which_nothing_is_said_is_tried_again_later() -> None:
-    async def exchange(_: Slots) -> Sequence[Outcome | None]:
-        return [None]
-
-    assert await collect(Exchanges(exchange), [[0]], {}) == {0: Retryable("the answer says nothing about this event")}
+    found = await outcomes_of(MemoryShell(lambda _: [None]), [[0]])
+    assert found == {0: Retryable("the answer says nothing about this event")}
 
 
-async def test_an_abandoned_call_ends_its_requests() -> None:
-    ended: list[int] = []
+async def test_an_abandoned_call_ends_its_requests_and_begins_no_more() -> None:
+    shell = MemoryShell(accept, places=2)
+    shell.client.silent_about = {1, 2}
+    sending = sending_of(shell, 9)
+    for slot in range(9):
+        sending.start([slot])
+    assert list(await sending.group()) == [(0, OK)]
+    sending.cancel()
+    assert shell.client.started == [[0], [1], [2]]
+    assert shell.client.cancelled == [[1], [2]]
+    assert shell.room.under_way == 0
 
-    async def exchange(slots: Slots) -> Sequence[Outcome | None]:
-        if slots[0] == 0:
-            return [OK]
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(slots[0])
-        return [OK]
 
-    groups = Exchanges(exchange).groups([[0], [1], [2]], {})
-    await anext(groups)
-    await groups.aclose()
-    assert sorted(ended) == [1, 2]
+async def test_ten_thousand_that_may_not_be_sent_need_no_deep_stack() -> None:
+    shell = MemoryShell(accept, places=1)
+    answers = iter([True])
+    shell.may_send = lambda: next(answers, False)
+    found = await outcomes_of(shell, [[slot] for slot in range(10_000)])
+    assert found == {0: OK, **{slot: Unsent() for slot in range(1, 10_000)}}
 
 
 def test_an_envelope_is_all_a_dialect_needs() -> None:
-    assert slices(api("zopio"), [Envelope(id="1", name="n")], [0]) == [[0]]
+    assert list(slices(api("zopio"), [Envelope(id="1", name="n")], [0])) == [(0,)]
