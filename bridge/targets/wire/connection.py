@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
         if self._size >= trip.read_limit and self._status:
             self._reusable = False
             self._answered(trip)
-        elif self._read > HEAD_LIMIT + FRAMING * self._size:
+        elif self._read > HEAD_LIMIT + FRAMING * self._size or (self._status and not self._coding_known()):
             self._end(NO_HTTP)
 
     def eof_received(self) -> None:
@@ -270,6 +270,10 @@ class Connection(asyncio.Protocol):
     def _ends_with_connection(self) -> bool:
         """Whether the answer has no length of its own (RFC 9112, section 6.3)."""
         return not {"content-length", "transfer-encoding"} & self._names()
+
+    def _coding_known(self) -> bool:
+        """Whether the end of the answer can be told: any other coding lasts as long as the connection."""
+        return all(value.lower() == b"chunked" for name, value in self._fields if name.lower() == b"transfer-encoding")
 
     def _names(self) -> set[str]:
         return {name.decode("latin-1").lower() for name, _ in self._fields}

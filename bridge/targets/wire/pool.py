@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.apis import HttpOptions
 from bridge.model import Retryable
-from bridge.targets.failures import Failure, unconnected
+from bridge.targets.failures import HUNG_UP, Failure, unconnected
 from bridge.targets.wire.connection import Connection
 from bridge.targets.wire.dial import ProxyRefusedError, dial
 from bridge.targets.wire.heads import Place
@@ -146,8 +146,12 @@ class Pool:
         self._dial_more()
 
     def _made(self, connection: Connection) -> None:
+        if not connection.usable:
+            connection.abort()
+            self._failed(HUNG_UP)
+            return
         self._open.add(connection)
-        if self._shut or not connection.usable:
+        if self._shut:
             connection.abort()
             return
         self._live.add(connection)

@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from bridge.apis import HttpOptions
 from bridge.model import Request, Response, Retryable
 from bridge.targets import HttpTarget
-from bridge.targets.client import Client
+from bridge.targets.client import Client, make_client
 from bridge.targets.failures import Failure
 from tests.fakes.hostile import HostileServer, plain
 from tests.unit.targets.rig import target_at
@@ -25,23 +25,13 @@ NO_HTTP = "the answer is no HTTP; the event may have arrived"
 LATE = "no answer in time; the event may have arrived"
 
 
-class AnyClient(Protocol):
-    """What every HTTP client of the bridge can do."""
-
-    async def open(self) -> None: ...
-    async def close(self) -> None: ...
-    async def once(self, request: Request, read_limit: int) -> Response | Failure: ...
-
-
-KINDS: dict[str, Callable[[HttpOptions], AnyClient]] = {
-    "aiohttp": lambda options: Client(options, where="target"),
-}
+KINDS = ("aiohttp", "native")
 
 
 @asynccontextmanager
-async def client_of(kind: str, **options: Any) -> AsyncIterator[AnyClient]:
+async def client_of(kind: str, **options: Any) -> AsyncIterator[Client]:
     """An open client, closed in the end."""
-    client = KINDS[kind](HttpOptions.model_validate(options))
+    client = make_client(HttpOptions.model_validate({"client": kind, **options}), where="target")
     await client.open()
     try:
         yield client
@@ -51,12 +41,12 @@ async def client_of(kind: str, **options: Any) -> AsyncIterator[AnyClient]:
 
 def target_of(kind: str, url: str, type_: str = "webhook", **fields: Any) -> AbstractAsyncContextManager[HttpTarget]:
     """An open target that sends by this client, and tries once."""
-    assert kind in KINDS
-    return target_at(url, type_, **fields)
+    http = {"client": kind, **fields.pop("http", {})}
+    return target_at(url, type_, http=http, **fields)
 
 
 async def ask(
-    client: AnyClient,
+    client: Client,
     url: str,
     body: bytes = b'{"id":"1"}',
     *,
@@ -84,7 +74,7 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(0.002)
 
 
-async def heals(client: AnyClient, server: HostileServer) -> None:
+async def heals(client: Client, server: HostileServer) -> None:
     """
     See that the next request gets its own answer, now that the server is well.
 
