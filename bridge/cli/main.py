@@ -1,5 +1,5 @@
 """
-The command line: `event-bridge run | check | publish | delayed | dlq | schema | devserver`.
+The command line: `event-bridge run | check | health | publish | delayed | dlq | schema | devserver`.
 
 Only argparse is imported here, so that `--help` and a mistyped option answer at once; each command imports its own.
 """
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     settings = _settings_options()
     _run(_add(commands, "run", "run the bridge until SIGTERM or SIGINT", parents=[settings]))
     _check(_add(commands, "check", "check the settings, without side effects", parents=[settings]))
+    _health(_add(commands, "health", "ask the running bridge how it is, for a container's health check"))
     _publish(_add(commands, "publish", "publish events to a route's source", parents=[settings]))
     _dlq(_add(commands, "dlq", "look at the dead letters of a route, replay or delete them"), settings)
     _delayed(_add(commands, "delayed", "show, cancel or move an event that is scheduled"), settings)
@@ -107,6 +108,13 @@ def _run(command: argparse.ArgumentParser) -> None:
 def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument("--connect", action="store_true", help="also reach the broker, the store and the target")
     command.add_argument("--json", action="store_true", help="write the result as JSON")
+
+
+def _health(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--ready", action="store_true", help="ask /readyz; without it, /livez")
+    command.add_argument(
+        "--url", help="where the admin port is (default: http://127.0.0.1 with the port of BRIDGE_ADMIN__PORT, or 9464)"
+    )
 
 
 def _publish(command: argparse.ArgumentParser) -> None:
