@@ -55,10 +55,19 @@ class Container:
         return int(json.loads(self._runc("state", self.name))["pid"])
 
     def start(self) -> None:
+        """Start it, and wait until number 1 runs. Raises ChildProcessError when it has ended before."""
+        self._process = self._launched()
+        wait_until(self._runs_by_now, within=30, what=f"the container {self.command[0]} runs")
+
+    def run_to_end(self, within: float) -> int:
+        """Start it, wait for its end and return its exit code. Raises TimeoutExpired."""
+        self._process = self._launched()
+        return self._process.wait(within)
+
+    def _launched(self) -> subprocess.Popen[bytes]:
         (self._folder / "config.json").write_text(json.dumps(self._settings()))
         command = ["runc", "--root", str(self._runs), "run", "--bundle", str(self._folder), self.name]
-        self._process = launch(command, env=dict(os.environ), output=self._folder / "log")
-        wait_until(self._runs_by_now, within=30, what=f"the container {self.command[0]} runs")
+        return launch(command, env=dict(os.environ), output=self._folder / "log")
 
     def run(self, *command: str) -> str:
         """Run something inside and return its output. Raises CommandError when it fails."""
