@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)  # the first one builds
 
 
 def test_the_dockerfile_is_clean() -> None:
-    run(["hadolint", str(ROOT / "Dockerfile")])
+    run([str(Path(sys.executable).with_name("hadolint")), str(ROOT / "Dockerfile")])
 
 
 def test_what_the_image_says_of_itself(image: Image) -> None:
