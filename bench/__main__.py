@@ -1,18 +1,19 @@
 """
 The benches by name; all without one.
 
-    python -m bench [road | delays | store | shared | workers | clients] [arguments]
+    python -m bench [road | delays | line | store | shared | workers | clients] [arguments]
 """
 
 from __future__ import annotations
 
 import sys
 
-from bench import clients, delays, road, shared, store, workers
+from bench import clients, delays, line, road, shared, store, workers
 
 BENCHES = {
     "road": road.main,
     "delays": delays.main,
+    "line": line.main,
     "store": store.main,
     "shared": shared.main,
     "workers": workers.main,

@@ -53,11 +53,22 @@ class Claiming:
         else:
             ledger.claimed(claims, self._clock(), self._parking.room_for(ledger.open))
 
-    async def obey(self, ledger: Ledger) -> None:
-        """Carry out the orders of the ledger. After its events, which they may be about."""
-        orders = ledger.orders
-        if not orders:
+    async def renew(self, ledger: Ledger, owner: str) -> None:
+        """Prolong all claims of a batch, and count those that it still needs and has lost."""
+        keys = list(ledger.claimed_keys)
+        try:
+            kept = await self._store.renew(keys, owner=owner, lease=self._limits.lease)
+        except Unavailable as error:
+            log.warning("leases_not_renewed", extra={"claims": len(keys), "reason": str(error)})
             return
+        # A claim may end because its event did: only one that is still needed can be lost.
+        needed = {slot.key for slot in ledger.undecided}
+        if lost := sum(key in needed for key, held in zip(keys, kept, strict=True) if not held):
+            self._tally.leases_lost += lost
+            log.warning("leases_lost", extra={"claims": lost})
+
+    async def obey(self, ledger: Ledger, orders: Sequence[Slot]) -> None:
+        """Carry out the orders of the ledger. After its events, which they may be about."""
         try:
             before = await self._intake.insist("store", partial(self._change, orders), self._limits.max_hold)
         except Unavailable as error:

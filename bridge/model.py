@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
@@ -19,6 +19,8 @@ class Stage(Enum):
 
     INTAKE = "intake"  # from the publishers' queue or topic
     DUE = "due"  # from our own delay line: a copy whose time has come
+
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call into Python, on the hot path
 
 
 class Shape(Enum):
@@ -132,8 +134,7 @@ class Claim:
     due_at: int | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Ask:
+class Ask(NamedTuple):
     """
     One key to claim. `gen` counts only for copies from the delay line.
 
@@ -247,6 +248,8 @@ class Verdict(Enum):
 
     SETTLE = "settle"  # everything in it is safe: the broker may forget it
     RETURN = "return"  # back to the broker, unharmed; only at shutdown
+
+    __hash__ = object.__hash__  # as for `Stage`
 
 
 @dataclass(slots=True, frozen=True)

@@ -169,7 +169,7 @@ class Pipeline:
                 return
         owner = f"{self._owner}-{next(self._numbers)}"
         events = len(ledger.open)
-        size = sum(len(carrier.delivery.body) for carrier in {slot.carrier for slot in ledger.open})
+        size = sum([len(carrier.delivery.body) for carrier in {slot.carrier for slot in ledger.open}])
         self._active += events
         self._active_bytes += size
         task = asyncio.create_task(self._batch(ledger, owner), name=f"batch-{owner}")
@@ -217,13 +217,16 @@ class Pipeline:
     async def _advance(self, ledger: Ledger, owner: str) -> None:
         asks = ledger.sort(self._clock(), self._parking.room_for(ledger.open), self._native)
         self._take_up_next()  # a duplicate in the batch has left its line by this
-        await self._settling.carry_out(ledger, owner)
+        if ledger.has_endings:
+            await self._settling.carry_out(ledger, owner)
         if asks:
             await self._claiming.claim(ledger, owner, asks)
+            if ledger.has_endings:
+                await self._settling.carry_out(ledger, owner)
+        if orders := ledger.orders:
+            await self._claiming.obey(ledger, orders)
             await self._settling.carry_out(ledger, owner)
-        await self._claiming.obey(ledger)
-        await self._settling.carry_out(ledger, owner)
-        if ledger.undecided:
+        if ledger.has_undecided:
             await self._sending.send(ledger, owner)
 
     def _target_changed(self, shut: bool) -> None:  # noqa: FBT001  the gate's callback
@@ -236,25 +239,11 @@ class Pipeline:
             self._ordering.held_back(held, self._clock())
 
     async def _renew_leases(self) -> None:
-        lease = self._limits.lease
         while True:
-            await asyncio.sleep(lease / 3)
+            await asyncio.sleep(self._limits.lease / 3)
             for owner, ledger in list(self._batches.values()):
                 if ledger.claimed_keys:
-                    await self._renew(owner, ledger)
-
-    async def _renew(self, owner: str, ledger: Ledger) -> None:
-        keys = list(ledger.claimed_keys)
-        try:
-            kept = await self._parts.store.renew(keys, owner=owner, lease=self._limits.lease)
-        except Unavailable as error:
-            log.warning("leases_not_renewed", extra={"claims": len(keys), "reason": str(error)})
-            return
-        # A claim may end because its event did: only one that is still needed can be lost.
-        needed = {slot.key for slot in ledger.undecided}
-        if lost := sum(key in needed for key, held in zip(keys, kept, strict=True) if not held):
-            self._tally.leases_lost += lost
-            log.warning("leases_lost", extra={"claims": lost})
+                    await self._claiming.renew(ledger, owner)
 
     async def _drain(self, loops: Sequence[asyncio.Task[None]], seconds: float) -> None:
         """Take in no more, let batches finish, give back what does not finish within so many seconds."""

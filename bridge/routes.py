@@ -155,7 +155,7 @@ def _unpacker(name: str, route: RouteSettings, tally: Tally) -> Unpacker:
         route=name,
         scope=scope_of_route(name, route),
         format=read,
-        seal=envelope.encode,
+        checksum=envelope.checksum,
         unseal=envelope.decode,
         tally=tally,
         fingerprints=Fingerprints(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
@@ -47,13 +48,14 @@ class Sending:
         waits at a closed gate stays undecided. What the broker has taken back meanwhile is let go.
         """
         deadline = asyncio.get_running_loop().time() + self._max_hold
-        while ledger.undecided:
+        while ledger.has_undecided:
             admission = await self._gate.admit(deadline)
             if admission is Admission.STOPPED:
                 return
             if admission is not Admission.ONE:  # a probe that nobody made would keep the gate shut for long
                 ledger.let_go(self._settling.owns)
-                await self._settling.carry_out(ledger, owner)
+                if ledger.has_endings:
+                    await self._settling.carry_out(ledger, owner)
             waiting = ledger.undecided
             if admission is Admission.LATE:
                 now, wait = self._clock(), int(self._max_hold * 1000)
@@ -72,31 +74,48 @@ class Sending:
                 await self._settling.carry_out(ledger, owner)
 
     def _learn(self, ledger: Ledger, slots: Sequence[Slot], group: Sequence[tuple[int, Outcome]]) -> None:
+        accepted = [slots[index] for index, outcome in group if isinstance(outcome, Accepted)]
+        if len(accepted) < len(group):
+            self._learn_others(ledger, slots, group)
+        elif accepted:
+            self._gate.passed(len(accepted))
+        if not accepted:
+            return
+        ledger.accepted(accepted)
+        self._tally.outcomes["accepted"] += len(accepted)
+        now = self._clock()
+        for seen, count in Counter([slot.first_seen for slot in accepted]).items():
+            self._tally.seconds_to_accept.add((now - seen) / 1000, count)
+
+    def _learn_others(self, ledger: Ledger, slots: Sequence[Slot], group: Sequence[tuple[int, Outcome]]) -> None:
+        """Learn what is more than an acceptance, and report the whole group to the breaker."""
         # Whether a failure counts is asked before it is reported: the one that opens the breaker still does.
         outage = not self._gate.healthy
         self._report([outcome for _, outcome in group])
         now, room = self._clock(), self._parking.room_for(ledger.open)
         for index, outcome in group:
-            rand = random.random()  # noqa: S311  jitter, protects nothing
-            ledger.sent(slots[index], outcome, now, outage=outage, rand=rand, room=room)
-            room -= 1
-        accepted = [slots[index].first_seen for index, outcome in group if isinstance(outcome, Accepted)]
-        self._tally.seconds_to_accept.observe((now - seen) / 1000 for seen in accepted)
+            if not isinstance(outcome, Accepted):
+                rand = random.random()  # noqa: S311  jitter, protects nothing
+                ledger.sent(slots[index], outcome, now, outage=outage, rand=rand, room=room)
+                room -= 1
+                self._tally.outcomes[type(outcome).__name__.lower()] += 1
 
     def _note_lateness(self, slots: Sequence[Slot]) -> None:
+        delayed = [slot for slot in slots if slot.event.due_at is not None and slot.attempt == 1]
+        if not delayed:
+            return
         now = self._clock()
         self._tally.lateness.observe(
             (now - due) / 1000
-            for slot in slots
-            if (due := slot.event.due_at) is not None and slot.first_seen < due <= now and slot.attempt == 1
+            for slot in delayed
+            if (due := slot.event.due_at) is not None and slot.first_seen < due <= now
         )
 
     def _report(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell the breaker and the tally what the target answered."""
+        """Tell the breaker what the target answered."""
         passed = failed = 0
         reason = ""
         for outcome in outcomes:
-            self._tally.outcomes[type(outcome).__name__.lower()] += 1
             match outcome:
                 case Accepted() | Rejected():
                     passed += 1

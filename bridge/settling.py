@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from bridge.core.ledger import Ledger
 from bridge.core.slots import Carrier, Ending, Mark, Park, Result, Slot
@@ -23,6 +25,8 @@ from bridge.ports import DeadLetters, DelayLine, KeyStore, Source
 log = logging.getLogger(__name__)
 
 Endings = Sequence[tuple[Slot, Ending]]
+
+_DURABLE: Final = (Hold, Burial)  # acts that others have to confirm
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -59,24 +63,28 @@ class Settling:
         Raises Unavailable at shutdown, when an act could not be made durable: its slots stay open in the ledger.
         """
         while endings := ledger.take_endings():
+            acting = [(slot, ending) for slot, ending in endings if isinstance(ending.act, _DURABLE)]
+            if not acting:
+                await self._finish(ledger, endings, owner)
+                continue
             # What needs no durable act does not wait for a delay line or dead letters that may be away.
-            plain = [(slot, ending) for slot, ending in endings if not isinstance(ending.act, Hold | Burial)]
+            plain = [(slot, ending) for slot, ending in endings if not isinstance(ending.act, _DURABLE)]
             await self._finish(ledger, plain, owner)
-            acting = [(slot, ending) for slot, ending in endings if isinstance(ending.act, Hold | Burial)]
             done = await self._hold(ledger, acting)
             await self._bury(done)
             await self._finish(ledger, done, owner)
 
     async def give_back(self, ledger: Ledger) -> None:
         """Return every slot that is still open to the broker."""
-        twins = {twin for slot in ledger.open for twin in slot.twins}
-        leaders = [slot for slot in ledger.open if slot not in twins]
+        leaders = ledger.leaders
         ledger.open.clear()
         await self.return_slots(leaders)
 
     async def return_slots(self, slots: Sequence[Slot]) -> None:
         """Give slots back that no ledger has any more. A delivery goes back once nothing of it is in flight."""
-        closed = [carrier for slot in slots for carrier in self._leave(slot, Result.RETURNED)]
+        closed: list[Carrier] = []
+        for slot in slots:
+            self._leave(slot, Result.RETURNED, closed)
         await self._settle(closed)
 
     async def _finish(self, ledger: Ledger, endings: Endings, owner: str) -> None:
@@ -106,26 +114,30 @@ class Settling:
 
     async def _mark(self, endings: Endings, owner: str) -> None:
         commits = [slot.key for slot, ending in endings if ending.mark is Mark.COMMIT]
+        try:
+            if commits:
+                await self._tell(partial(self.store.commit, commits, ttl=self.ttl))
+            if len(commits) < len(endings):
+                await self._mark_others(endings, owner)
+        except Unavailable:
+            # The events are safe already. What the store does not know can only cost a second send.
+            if self.owed is not None:
+                self.owed.owe(commits)  # claims end by themselves, and a copy without a record goes on when it is due
+                return
+            self.tally.marks_failed += sum(ending.mark is not Mark.NONE for _, ending in endings)
+            log.exception("marks_failed")
+
+    async def _mark_others(self, endings: Endings, owner: str) -> None:
         releases = [slot.key for slot, ending in endings if ending.mark is Mark.RELEASE]
         schedules = [
             Schedule(slot.key, ending.act.ticket.gen, ending.act.ticket.due_at)
             for slot, ending in endings
             if ending.mark is Mark.SCHEDULE and isinstance(ending.act, Hold)
         ]
-        try:
-            if commits:
-                await self._tell(lambda: self.store.commit(commits, ttl=self.ttl))
-            if releases:
-                await self._tell(lambda: self.store.release(releases, owner=owner))
-            if schedules:
-                await self._tell(lambda: self.store.schedule(schedules, owner=owner, ttl=self.ttl))
-        except Unavailable:
-            # The events are safe already. What the store does not know can only cost a second send.
-            if self.owed is not None:
-                self.owed.owe(commits)  # claims end by themselves, and a copy without a record goes on when it is due
-                return
-            self.tally.marks_failed += len(commits) + len(releases) + len(schedules)
-            log.exception("marks_failed")
+        if releases:
+            await self._tell(partial(self.store.release, releases, owner=owner))
+        if schedules:
+            await self._tell(partial(self.store.schedule, schedules, owner=owner, ttl=self.ttl))
 
     async def _tell(self, act: Callable[[], Awaitable[None]]) -> None:
         if self.owed is not None:
@@ -141,25 +153,26 @@ class Settling:
                 self.tally.events[Result.PARKED] += 1
                 self.parking.park(slot, ending.act.until)
             else:
-                closed += self._leave(slot, ending.result)
+                self._leave(slot, ending.result, closed)
         if self.closed is not None:
             self.closed(endings)
         await self._settle(closed)
 
-    def _leave(self, slot: Slot, result: Result) -> list[Carrier]:
-        """Take a slot and its twins off their carriers; the carriers that are complete by that."""
-        closed: list[Carrier] = []
-        for member in (slot, *slot.twins):
-            returned = result is Result.RETURNED
-            self.tally.events[result if returned or member is slot else Result.DUPLICATE] += 1
-            if not returned:
-                self._tell_of_orders(member)
+    def _leave(self, slot: Slot, result: Result, closed: list[Carrier]) -> None:
+        """Take a slot and its twins off their carriers; `closed` gets those that are complete by that."""
+        events = self.tally.events
+        events[result] += 1
+        if slot.twins:
+            events[Result.RETURNED if result is Result.RETURNED else Result.DUPLICATE] += len(slot.twins)
+        for member in (slot, *slot.twins) if slot.twins else (slot,):
             carrier = member.carrier
-            carrier.returned |= returned
+            if result is Result.RETURNED:
+                carrier.returned = True
+            elif member.control is not None:
+                self._tell_of_orders(member)
             carrier.open -= 1
             if not carrier.open:
                 closed.append(carrier)
-        return closed
 
     def _tell_of_orders(self, slot: Slot) -> None:
         if slot.control is not None and slot.effect is not None:
@@ -170,19 +183,24 @@ class Settling:
     async def _settle(self, carriers: Sequence[Carrier]) -> None:
         for stage, source in self.sources.items():
             batch = [carrier for carrier in carriers if carrier.delivery.stage is stage]
-            if not batch:
-                continue
+            if batch:
+                await self._settle_at(source, stage, batch)
+
+    async def _settle_at(self, source: Source, stage: Stage, batch: Sequence[Carrier]) -> None:
+        returned = sum(carrier.returned for carrier in batch)
+        told, verdicts = batch, [Verdict.SETTLE] * len(batch)
+        if returned and self.closed is None:
             verdicts = [Verdict.RETURN if carrier.returned else Verdict.SETTLE for carrier in batch]
-            told, sayings = batch, verdicts
-            if self.closed is not None:
-                told = [carrier for carrier in batch if not carrier.returned]
-                sayings = [Verdict.SETTLE] * len(told)
-            try:
-                await source.settle([carrier.delivery for carrier in told], sayings)
-            except Disconnected as lost:
-                # The broker has them back already, and will deliver them again.
-                self.tally.forgotten += len(batch)
-                log.info("settled_too_late", extra={"deliveries": len(batch), "reason": str(lost)})
-            self.tally.in_flight[stage] -= len(batch)
-            for verdict in verdicts:
-                self.tally.settled[stage, verdict] += 1
+        elif returned:
+            told = [carrier for carrier in batch if not carrier.returned]
+            verdicts = verdicts[: len(told)]
+        try:
+            await source.settle([carrier.delivery for carrier in told], verdicts)
+        except Disconnected as lost:
+            # The broker has them back already, and will deliver them again.
+            self.tally.forgotten += len(batch)
+            log.info("settled_too_late", extra={"deliveries": len(batch), "reason": str(lost)})
+        self.tally.in_flight[stage] -= len(batch)
+        self.tally.settled[stage, Verdict.SETTLE] += len(batch) - returned
+        if returned:
+            self.tally.settled[stage, Verdict.RETURN] += returned

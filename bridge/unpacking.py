@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
-from zlib import crc32
 
 from bridge.core.control import Control
 from bridge.core.fingerprints import Fingerprints
 from bridge.core.keys import key_of, scope_of_replay
 from bridge.core.ledger import Ledger
-from bridge.core.slots import Carrier, Ending, Result, Slot
+from bridge.core.slots import FILTERED, Carrier, Slot
 from bridge.core.tally import Tally
 from bridge.errors import PoisonError
 from bridge.model import Delivery, Envelope, Shape, Stage, Ticket
@@ -40,8 +39,8 @@ class Unpacker:
     route: str
     scope: bytes
     format: Format
-    seal: Callable[[Envelope], bytes]  # writes what `Shape.ENVELOPE` stands for
-    unseal: Callable[[bytes], Envelope]  # reads it
+    checksum: Callable[[Envelope], int]  # of what makes two events with one id the same, however it was written
+    unseal: Callable[[bytes], Envelope]  # reads what `Shape.ENVELOPE` stands for
     tally: Tally
     fingerprints: Fingerprints
     bury_conflicts: bool = False
@@ -95,37 +94,37 @@ class Unpacker:
     def _slot(self, carrier: Carrier, item: Item, now: int) -> Slot:
         ticket = carrier.delivery.ticket
         alone = carrier.open == 1
-        if isinstance(item, PoisonError):
-            first_seen = ticket.first_seen if ticket else now
-            return Slot(carrier=carrier, event=NO_EVENT, key=b"", first_seen=first_seen, alone=alone)
-        if isinstance(item, Control):
-            return self._order(carrier, item, now)
-        replayed = ticket is not None and ticket.replay
-        scope = scope_of_replay(self.scope, replayed) if replayed else self.scope
-        key = key_of(scope, item.id, item.source)
-        if ticket is None:
+        if isinstance(item, Envelope) and ticket is None:
             replaces = self.last_delay_wins and item.due_at is not None and item.due_at > now
-            return Slot(carrier=carrier, event=item, key=key, first_seen=now, alone=alone, replaces=replaces)
+            key = key_of(self.scope, item.id, item.source)
+            return Slot(carrier, item, key, now, alone=alone, replaces=replaces)
+        first_seen = ticket.first_seen if ticket else now
+        if isinstance(item, PoisonError):
+            return Slot(carrier, NO_EVENT, b"", first_seen, alone=alone)
+        if isinstance(item, Control):
+            return self._order(carrier, item, first_seen)
+        assert ticket is not None
+        scope = scope_of_replay(self.scope, ticket.replay) if ticket.replay else self.scope
         return Slot(
-            carrier=carrier,
-            event=item,
-            key=key,
-            first_seen=ticket.first_seen,
+            carrier,
+            item,
+            key_of(scope, item.id, item.source),
+            first_seen,
             attempt=ticket.attempt,
             gen=ticket.gen,
             alarm=ticket.due_at,
             alone=alone,
         )
 
-    def _order(self, carrier: Carrier, order: Control, now: int) -> Slot:
+    def _order(self, carrier: Carrier, order: Control, first_seen: int) -> Slot:
         """Make the slot of a control envelope. Whenever it comes, it is to be obeyed at once."""
         ticket = carrier.delivery.ticket
         event = order.event or Envelope(id=order.id, name="", source=order.source)
         return Slot(
-            carrier=carrier,
-            event=replace(event, due_at=order.due_at),
-            key=key_of(self.scope, event.id, event.source),
-            first_seen=ticket.first_seen if ticket else now,
+            carrier,
+            replace(event, due_at=order.due_at),
+            key_of(self.scope, event.id, event.source),
+            first_seen,
             attempt=ticket.attempt if ticket else 1,
             replaces=order.event is not None,
             control=order,
@@ -143,19 +142,18 @@ class Unpacker:
             ledger.pass_on(slot, replace(ticket, due_at=now + FOREIGN_WAIT))
         elif ticket is not None and ticket.id:
             return
-        elif (complaint := self._complaint(item.name)) is not None:
+        elif self.complaint is not None and (complaint := self._complaint(self.complaint(item.name), item.name)):
             ledger.poison(slot, complaint)
         elif self.wanted is not None and not self.wanted(item.name):
             if self.bury_unwanted:
                 ledger.poison(slot, f"name {item.name!r} is not let through by the route's filter")
             else:
-                ledger.end(slot, Ending(Result.FILTERED))
+                ledger.end(slot, FILTERED)
         elif self._conflicts(slot):
             ledger.conflict(slot, "id was used before with another payload")
 
-    def _complaint(self, name: str) -> str | None:
+    def _complaint(self, complaint: str | None, name: str) -> str | None:
         """Why a name makes its event poison; a mere warning is counted and logged here."""
-        complaint = self.complaint(name) if self.complaint is not None else None
         if complaint is None:
             return None
         self.tally.naming_complaints += 1
@@ -166,13 +164,13 @@ class Unpacker:
 
     def _conflicts(self, slot: Slot) -> bool:
         """Whether the slot is to be buried for its id; otherwise a conflict is counted and logged here."""
+        event = slot.event
         if slot.replaces:
             return False  # it is meant to differ
-        payload = Envelope(id="", name=slot.event.name, data=slot.event.data)
-        if not self.fingerprints.differs(slot.key, crc32(self.seal(payload))):
+        if not self.fingerprints.differs(slot.key, self.checksum(event)):
             return False
         self.tally.conflicts += 1
-        log.warning("id_conflict", extra={"event_id": slot.event.id, "event_name": slot.event.name})
+        log.warning("id_conflict", extra={"event_id": event.id, "event_name": event.name})
         return self.bury_conflicts
 
 

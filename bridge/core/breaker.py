@@ -110,6 +110,8 @@ class Breaker:
         """`count` events were accepted, or refused for a fault of their own: the target works."""
         self._streak = 0
         self._count(now, count, 0)
+        if self.state is State.CLOSED:
+            return
         if self.state is State.HALF_OPEN:
             self._openings = 0
             self._counts.clear()  # the failures of the outage say nothing about the target as it is now

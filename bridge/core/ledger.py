@@ -8,13 +8,28 @@ the broker, so a failure anywhere can repeat an event but never lose one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
+from bridge.core.books import Books
+from bridge.core.claims import GRANTED
 from bridge.core.control import TOO_SOON, Effect, effect_of
 from bridge.core.copies import burial, hold, passed_on, poisoned
 from bridge.core.retry import GiveUp
-from bridge.core.slots import Ending, Mark, Native, Park, Result, Rules, Slot, ask_of, kin_of
+from bridge.core.slots import (
+    ACCEPTED,
+    CANCELLED,
+    DUPLICATE,
+    Ending,
+    Mark,
+    Native,
+    Park,
+    Result,
+    Rules,
+    Slot,
+    ask_of,
+    kin_of,
+)
 from bridge.model import (
     Accepted,
     Answer,
@@ -30,74 +45,19 @@ from bridge.model import (
 )
 
 
-class Ledger:
+class Ledger(Books):
     """One batch. `room` arguments say how many more slots may be parked now."""
 
     def __init__(self, rules: Rules, slots: Iterable[Slot] = ()) -> None:
+        super().__init__(slots)
         self._rules = rules
         self._later: dict[Slot, int] = {}  # to be held once claimed -> until when
         self._asked: list[Slot] = []
-        self._endings: list[tuple[Slot, Ending]] = []
-        self.open: dict[Slot, None] = {}  # an ordered set: not yet settled, parked or returned
-        self._undecided: set[Slot] = set()
-        self.claimed_keys: dict[bytes, Slot] = {}
-        for slot in slots:
-            self.admit(slot)
-
-    def admit(self, slot: Slot) -> None:
-        """Enter a slot into the books."""
-        self.open[slot] = None
-        self._undecided.add(slot)
-
-    def withdraw(self, slot: Slot) -> None:
-        """Take an undecided slot out of the books again."""
-        del self.open[slot]
-        self._undecided.remove(slot)
-
-    def end(self, slot: Slot, ending: Ending) -> None:
-        """Decide a slot's ending. Deciding twice is a bug, and raises KeyError."""
-        self._undecided.remove(slot)
-        self._endings.append((slot, ending))
-
-    def take_endings(self) -> list[tuple[Slot, Ending]]:
-        """Take what was decided since the last call."""
-        endings, self._endings = self._endings, []
-        return endings
-
-    def let_go(self, owns: Callable[[Slot], bool]) -> None:
-        """Return what the broker has taken back meanwhile, with all copies of it: it comes again, here or elsewhere."""
-        for slot in self.undecided:
-            if not any(map(owns, (slot, *slot.twins))):
-                self.end(slot, Ending(Result.RETURNED, mark=self._release(slot)))
-
-    def reopen(self, slot: Slot) -> None:
-        """Undo a decision whose act proved impossible: the slot needs another ending."""
-        self._undecided.add(slot)
-
-    def revive(self) -> list[Slot]:
-        """Forget what was decided but could not be carried out: every leader is undecided again."""
-        twins = {twin for slot in self.open for twin in slot.twins}
-        self._endings.clear()
-        self._undecided = {slot for slot in self.open if slot not in twins}
-        return self.undecided
-
-    def close(self, slot: Slot) -> None:
-        """Strike the slot and its twins out: they were settled, parked or returned."""
-        del self.open[slot]
-        for twin in slot.twins:
-            self.open.pop(twin, None)  # a slot that was parked brings its twins back unentered
-        if self._owns(slot):
-            del self.claimed_keys[slot.key]
-
-    @property
-    def undecided(self) -> list[Slot]:
-        """Slots without an ending, in the order of the batch: once claims are answered, those to send."""
-        return [slot for slot in self.open if slot in self._undecided]
 
     @property
     def orders(self) -> list[Slot]:
         """Control envelopes that nothing has come of yet. They are never sent."""
-        return [slot for slot in self.undecided if slot.control is not None and slot.effect is None]
+        return [slot for slot in self._undecided if slot.control is not None and slot.effect is None]
 
     def sort(self, now: int, room: int, native: Native) -> list[Ask]:
         """Tell apart what is due now, what waits, and copies of the same event; say which keys to claim."""
@@ -110,7 +70,7 @@ class Ledger:
             if leader is not slot:
                 self._follow(slot, leader)
                 continue
-            until = self._until(slot, now, native)
+            until = slot.alarm if slot.event.due_at is None else self._until(slot, now, native)
             if until is None:
                 continue
             if until <= now:
@@ -127,20 +87,21 @@ class Ledger:
                 continue
             match claim.answer:
                 case Answer.GRANTED:
-                    self._take_over(slot, claim)
+                    if claim is not GRANTED:  # which is all that most answers say
+                        self._take_over(slot, claim)
                     self._granted(slot)
                 case Answer.BUSY:
                     # Never settled away: the one who has it may yet fail.
                     room -= 1
                     self.end(slot, self._busy(slot, now, claim.remaining, parkable=room >= 0))
                 case Answer.CANCELLED:
-                    self.end(slot, Ending(Result.CANCELLED))
+                    self.end(slot, CANCELLED)
                 case Answer.DONE | Answer.SCHEDULED:
-                    self.end(slot, Ending(Result.DUPLICATE))
+                    self.end(slot, DUPLICATE)
 
     def unclaimed(self) -> None:
         """Go on without the store, which is down."""
-        for slot in (each for each in self._asked if each in self._undecided):
+        for slot in [each for each in self._asked if each in self._undecided]:
             self._granted(slot, claimed=False)
 
     def obeyed(self, slot: Slot, before: Standing, now: int, room: int) -> None:
@@ -154,6 +115,10 @@ class Ledger:
         else:
             self.end(slot, Ending(Result.CONTROL))
 
+    def accepted(self, slots: Sequence[Slot]) -> None:
+        """Learn that the target has all of these."""
+        self.end_all(slots, ACCEPTED)
+
     def sent(self, slot: Slot, outcome: Outcome, now: int, *, outage: bool, rand: float, room: int) -> None:
         """
         Learn what the target said. Misconfigured and Unsent leave the slot undecided: it waits for the breaker.
@@ -163,7 +128,7 @@ class Ledger:
         """
         match outcome:
             case Accepted():
-                self.end(slot, Ending(Result.ACCEPTED, mark=Mark.COMMIT))
+                self.end(slot, ACCEPTED)
             case Rejected(reason):
                 self._bury(slot, "rejected", reason)
             case Retryable(reason, after, pause):
@@ -217,8 +182,7 @@ class Ledger:
     def _granted(self, slot: Slot, *, claimed: bool = True) -> None:
         if claimed:
             self.claimed_keys[slot.key] = slot
-        until = self._later.get(slot)
-        if until is not None:
+        if self._later and (until := self._later.get(slot)) is not None:
             mark = Mark.SCHEDULE if claimed else Mark.NONE
             self.end(slot, Ending(Result.SCHEDULED, hold(self._rules, slot, until, slot.attempt, "delay"), mark))
 
@@ -240,17 +204,9 @@ class Ledger:
         replaced = slot.gen > (ticket.gen if ticket else 0)
         return Mark.SCHEDULE if replaced and self._owns(slot) else self._release(slot)
 
-    def _release(self, slot: Slot) -> Mark:
-        return Mark.RELEASE if self._owns(slot) else Mark.NONE
-
-    def _owns(self, slot: Slot) -> bool:
-        return self.claimed_keys.get(slot.key) is slot
-
     def _follow(self, slot: Slot, leader: Slot) -> None:
-        self._undecided.remove(slot)
-        leader.twins.append(slot)
-        leader.twins.extend(slot.twins)
-        slot.twins = []
+        del self._undecided[slot]
+        leader.lead(slot)
 
     def _until(self, slot: Slot, now: int, native: Native) -> int | None:
         """When the slot may go on, in ms; None when it was buried because that is too far away."""

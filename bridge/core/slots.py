@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from bridge.core.control import Control, Effect
 from bridge.core.retry import RetryPolicy
@@ -24,7 +24,7 @@ class Carrier:
     returned: bool = False
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class Slot:
     """One event of a delivery. It may pass through several batches (parked in between); its carrier waits for it."""
 
@@ -32,6 +32,7 @@ class Slot:
     event: Envelope
     key: bytes
     first_seen: int
+    _: KW_ONLY
     attempt: int = 1
     gen: int = 0
     alarm: int = 0  # when a held copy was to come back; 0 for a delivery from the intake
@@ -39,12 +40,18 @@ class Slot:
     replaces: bool = False  # it takes the place of an earlier copy that is scheduled for another time
     control: Control | None = None  # the order that it is, or that came with it
     effect: Effect | None = None  # what that came to, once it is known
-    twins: list[Slot] = field(default_factory=list)  # later copies of the same key; they share its fate
+    twins: Sequence[Slot] = ()  # later copies of the same key; they share its fate
 
     @property
     def stage(self) -> Stage:
         """Where its delivery came from."""
         return self.carrier.delivery.stage
+
+    def lead(self, copy: Slot) -> None:
+        """Take a later copy along, and those that it led."""
+        twins = self.twins if isinstance(self.twins, list) else []  # made for those few that need one
+        twins += (copy, *copy.twins)
+        self.twins, copy.twins = twins, ()
 
 
 class Mark(Enum):
@@ -79,6 +86,8 @@ class Result(Enum):
     RETURNED = "returned"  # given back to the broker at shutdown, or taken back by it while the event waited
     PARKED = "parked"  # not an end: it comes back within seconds
 
+    __hash__ = object.__hash__  # as for `Stage`
+
 
 @dataclass(slots=True, frozen=True)
 class Ending:
@@ -87,6 +96,12 @@ class Ending:
     result: Result
     act: Hold | Burial | Park | None = None
     mark: Mark = Mark.NONE
+
+
+ACCEPTED: Final = Ending(Result.ACCEPTED, mark=Mark.COMMIT)
+DUPLICATE: Final = Ending(Result.DUPLICATE)
+CANCELLED: Final = Ending(Result.CANCELLED)
+FILTERED: Final = Ending(Result.FILTERED)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -108,12 +123,15 @@ def kin_of(slot: Slot) -> Hashable:
     The store answers a copy that came due and its own original differently; an order is no copy of its event; and of
     two that are due at different times, the second may be meant to replace the first.
     """
+    stage = slot.stage
+    if stage is Stage.INTAKE and not slot.replaces and slot.control is None and not slot.gen:
+        return slot.key
     due_at = slot.event.due_at if slot.replaces else None
-    return slot.key, slot.stage, slot.gen, slot.control is None, due_at
+    return slot.key, stage, slot.gen, slot.control is None, due_at
 
 
 def ask_of(slot: Slot) -> Ask:
     """What the key store is asked. An order asks like a new event, whatever way it came."""
     if slot.stage is Stage.DUE and slot.control is None:
         return Ask(slot.key, Stage.DUE, slot.gen, slot.alarm)
-    return Ask(slot.key, due_at=slot.event.due_at or 0, replaces=slot.replaces)
+    return Ask(slot.key, Stage.INTAKE, 0, slot.event.due_at or 0, slot.replaces)

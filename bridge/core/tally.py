@@ -29,8 +29,12 @@ class Histogram:
 
     def observe(self, values: Iterable[float]) -> None:
         for value in values:
-            self.counts[bisect_left(self.bounds, value)] += 1
-            self.sum += value
+            self.add(value, 1)
+
+    def add(self, value: float, count: int) -> None:
+        """Count one value so many times."""
+        self.counts[bisect_left(self.bounds, value)] += count
+        self.sum += value * count
 
     def cumulative(self) -> list[tuple[str, int]]:
         """Buckets as Prometheus wants them: (upper bound, observations up to it), the last one "+Inf"."""

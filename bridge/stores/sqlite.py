@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _GENERATIONS: Final = 4  # to a ttl
 _TICK: Final = 1.0  # seconds
 _DISK_LIMIT: Final = 10.0  # seconds that a write may take
+_GATHER: Final = 0.005  # seconds that a write waits for others, at most: it holds up the settling, never the sending
 
 
 class SqliteSettings(BaseModel):
@@ -106,7 +107,7 @@ class SqliteStore:
         keys = KeyLog(self._path, span=self._span, full=full, synchronous=self._synchronous, clock=self._clock)
         obsolete = await asyncio.to_thread(self._load, keys)
         self._log = keys
-        self._writer = Writer(keys, limit=_DISK_LIMIT)
+        self._writer = Writer(keys, limit=_DISK_LIMIT, gather=_GATHER, expected=lambda: self._records.claims)
         self._writer.start()
         self._alarms = Alarms(self._records, self._writer, self._clock, limit=self._max_keys)
         self._forget(obsolete, self._writer)

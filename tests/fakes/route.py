@@ -80,7 +80,7 @@ class MemoryRoute:
             route=NAME,
             scope=scope_of(NAME, "memory"),
             format=read,
-            seal=envelope.encode,
+            checksum=envelope.checksum,
             unseal=envelope.decode,
             tally=self.tally,
             fingerprints=Fingerprints(),

@@ -152,7 +152,7 @@ def test_no_expired_record_survives_and_a_live_one_is_untouched(record: Record |
 def test_a_moved_event_waits_again_and_only_if_there_is_something_to_wait_for() -> None:
     moved = claims.move(PLANNED, Move(KEY, DUE_AT + 1), TTL, NOW)
     assert moved == Scheduled(3, DUE_AT + 1, DUE_AT + 1 + TTL)
-    rung = replace(due(3), due_at=DUE_AT)
+    rung = due(3)._replace(due_at=DUE_AT)
     assert claims.claim(moved, rung, BID, NOW) == (
         Claimed("me", LATER, moved),
         Claim(Answer.GRANTED, due_at=DUE_AT + 1),
@@ -162,7 +162,7 @@ def test_a_moved_event_waits_again_and_only_if_there_is_something_to_wait_for() 
 
 
 def test_a_copy_that_rings_when_its_record_says_is_never_told_to_wait_whatever_the_clock_of_the_store() -> None:
-    rung = replace(due(3), due_at=DUE_AT)
+    rung = due(3)._replace(due_at=DUE_AT)
     assert claims.claim(PLANNED, rung, BID, NOW)[1] == claims.GRANTED
 
 
@@ -176,7 +176,7 @@ def test_move_puts_off_what_is_scheduled_for_earlier_and_nothing_else() -> None:
 def test_a_copy_that_replaces_is_granted_what_is_scheduled_for_another_time() -> None:
     anew = Ask(KEY, due_at=NOW + 5, replaces=True)
     assert claims.claim(PLANNED, anew, BID, NOW) == (Claimed("me", LATER, PLANNED), Claim(Answer.GRANTED, gen=4))
-    assert claims.claim(PLANNED, replace(anew, due_at=DUE_AT), BID, NOW) == (PLANNED, claims.SCHEDULED)
+    assert claims.claim(PLANNED, anew._replace(due_at=DUE_AT), BID, NOW) == (PLANNED, claims.SCHEDULED)
 
 
 def test_no_record_ends_before_the_last_alarm_of_its_event() -> None:
