@@ -29,6 +29,7 @@ SIZES = (300, 2_048, 32_768)  # bytes of a body
 MANY = 100  # events of an array
 SPAN = 0.05  # seconds of CPU that a measurement takes at least
 SECRETS: Secrets = {"key": ("tr_dev_1234567890",), "auth": ("s3cret-token",), "signing": ("whsec_" + "A" * 32,)}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FORMATS = ("trigger", "sendevent", "zopio", "inngest", "cloudevents", "raw")
 
 Fields = dict[str, object]
@@ -80,6 +81,12 @@ def decoding(sizes: Sequence[int], now: int) -> Iterator[Figure]:
             yield Figure(f"decode {shape} {size}", _decode_all(format_, ready, now), MANY)
             if shape != "raw":
                 yield Figure(f"decode auto, {shape} {size}", _decode_all(build_format("auto"), ready, now), MANY)
+                stamped = [
+                    replace(delivery, timestamp=now / 1000, position=f"t/0/{at}") for at, delivery in enumerate(ready)
+                ]
+                yield Figure(f"decode {shape} {size}, stamped", _decode_all(format_, stamped, now), MANY)
+                traced = [replace(delivery, headers={"traceparent": TRACE}) for delivery in ready]
+                yield Figure(f"decode {shape} {size}, traced", _decode_all(format_, traced, now), MANY)
                 array = [Delivery(body=b"[" + b",".join(bodies) + b"]")]
                 yield Figure(f"decode array of {shape} {size}", _decode_all(format_, array, now), MANY)
 
@@ -128,6 +135,8 @@ def encoding(sizes: Sequence[int], now: int) -> Iterator[Figure]:
             yield Figure(f"encode {name} {size}, changed", _encode_each(api, moved, now), MANY)
             if api.batch_limit > 1:
                 yield Figure(f"encode {name} {size}, batch", _encode_batch(api, events, now), MANY)
+                copies = [replace(event) for event in events]
+                yield Figure(f"encode {name} {size}, batch, changed", _encode_batch(api, copies, now), MANY)
 
 
 def _events(shape: str, size: int, now: int, due_at: int | None = None) -> list[Envelope]:

@@ -75,7 +75,10 @@ def json_of(response: Response) -> JsonValue:
 
 def fields_of(response: Response) -> dict[str, JsonValue]:
     """The body as a JSON object; empty when it is none."""
-    value = json_of(response)
+    try:
+        value: JsonValue = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        return {}
     return value if isinstance(value, dict) else {}
 
 

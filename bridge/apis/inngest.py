@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from pydantic import Field
 
@@ -145,10 +145,13 @@ class Inngest(Dialect):
 def _success(response: Response, count: int) -> list[Outcome | None]:
     answer = fields_of(response)
     ids = _ids(answer)
-    taken = _taken(ids)
-    if answer.get("status") == OK and not answer.get("error") and len(taken) == count == len(ids):
-        return taken
+    if answer.get("status") == OK and not answer.get("error") and len(ids) == count and _all_texts(ids):
+        return list(map(Accepted, ids))
     return [unproven(response, "an id for each event")] * count
+
+
+def _all_texts(ids: list[JsonValue]) -> TypeGuard[list[str]]:
+    return set(map(type, ids)) == {str} and all(ids)
 
 
 def _taken(ids: list[JsonValue]) -> list[Outcome | None]:

@@ -62,13 +62,12 @@ def _v1_body(event: Envelope) -> dict[str, JsonValue]:
 
 def _v1_success(response: Response) -> Outcome:
     """Read a 200, which the real route also sends with `{"status": 405}` inside."""
-    match fields_of(response):
-        case {"status": 200}:
-            return ACCEPTED
-        case {"id": str(), "name": str()}:
-            return Misconfigured("HTTP 200 from a v2 server, which drops the id and delay of v1 (set version: v2)")
-        case _:
-            return unproven(response, '"status": 200')
+    answer = fields_of(response)
+    if answer.get("status") == OK:
+        return ACCEPTED
+    if isinstance(answer.get("id"), str) and isinstance(answer.get("name"), str):
+        return Misconfigured("HTTP 200 from a v2 server, which drops the id and delay of v1 (set version: v2)")
+    return unproven(response, '"status": 200')
 
 
 class TriggerV2(Dialect):

@@ -102,11 +102,11 @@ class TriggerTasks(Dialect):
 
 
 def _run_success(response: Response) -> Outcome:
-    match fields_of(response):
-        case {"id": str(run), **rest} if run:
-            return Accepted(run, duplicate=rest.get("isCached") is True)
-        case _:
-            return unproven(response, "the id of a run")
+    answer = fields_of(response)
+    run = answer.get("id")
+    if not isinstance(run, str) or not run:
+        return unproven(response, "the id of a run")
+    return Accepted(run, duplicate=answer.get("isCached") is True)
 
 
 def _batch_success(response: Response, count: int) -> list[Outcome | None]:

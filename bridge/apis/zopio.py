@@ -52,10 +52,9 @@ class Zopio(Dialect):
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
         if response.status != OK:
             return for_each(classify(response, now), len(events))
-        match fields_of(response):
-            case {"success": True, "result": {"id": str(ref)}}:
-                return [Accepted(ref)]
-            case {"success": True}:
-                return [ACCEPTED]
-            case _:
-                return [unproven(response, '"success": true')]
+        answer = fields_of(response)
+        if answer.get("success") is not True:
+            return [unproven(response, '"success": true')]
+        result = answer.get("result")
+        ref = result.get("id") if isinstance(result, dict) else None
+        return [Accepted(ref) if isinstance(ref, str) else ACCEPTED]

@@ -89,13 +89,13 @@ class JsonFormat:
 
     def decode(self, delivery: Delivery, now: int) -> Decoded:
         body, given = delivery.body, None
-        if delivery.headers or delivery.timestamp is not None or len(body) > self._rules.max_event_bytes:
+        if delivery.headers or len(body) > self._rules.max_event_bytes:
             given = self._rules.given(delivery, now)  # which most deliveries can do without
         if not body:
             refuse_tombstone(delivery)
         value, canonical = load_elements(body, self._rules.max_depth)
         if type(value) is dict and (event := self._reader.usual(value, now, body if canonical else None)) is not None:
-            if given is None and event.id:
+            if given is None and event.id and (event.ts is not None or delivery.timestamp is None):
                 return [event]
             return [(given or self._rules.given(delivery, now)).complete(event)]
         given = given or self._rules.given(delivery, now)
