@@ -61,7 +61,14 @@ def _shaped(shape: str, event_id: str, data: Fields, now: int) -> Fields:
         "sendevent": {"id": event_id, "name": name, "payload": data, "timestamp": ts},
         "zopio": {"id": event_id, "event": name, "payload": data},
         "inngest": {"id": event_id, "name": name, "data": data, "ts": ts},
-        "cloudevents": {"specversion": "1.0", "id": event_id, "source": "/shop", "type": name, "data": data},
+        "cloudevents": {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": "/shop",
+            "type": name,
+            "datacontenttype": "application/json",
+            "data": data,
+        },
         "raw": data,
     }
     return shapes[shape]

@@ -7,41 +7,43 @@ from base64 import b64decode
 from dataclasses import dataclass
 from typing import Literal
 
-from bridge.apis.encoding import dumps
+from bridge.apis.encoding import dumps, iso_z
 from bridge.model import Envelope, JsonValue
 
 Attribute = str | int | bool
 
 JSON_MEDIA = "application/json"
 _NAME = re.compile(r"[a-z0-9]+")  # CloudEvents 1.0, section 3.1
-_WRITTEN_ELSEWHERE = frozenset({"specversion", "id", "source", "type", "time", "data", "datacontenttype"})
+_FIXED = frozenset({"specversion", "id", "source", "type", "time", "data", "datacontenttype"})
 
 
-def attributes_of(event: Envelope) -> dict[str, Attribute]:
+def attributes_of(event: Envelope, source: str) -> dict[str, Attribute]:
     """
-    Give the attributes that the event came with, apart from those that have a field of their own.
+    Give all attributes of an event but `datacontenttype`. `source` is that of events which came without one.
 
-    `bridge.formats.cloudevents` keeps them in the context. The context of an event that came in another shape is
-    something else and gives none.
+    `bridge.formats.cloudevents` keeps what an event came with in the context, `time` too, which may be finer than ms.
+    The context of an event that came in another shape is something else and gives none.
     """
-    return {name: value for name, value in _kept(event).items() if name not in _WRITTEN_ELSEWHERE}
-
-
-def time_of(event: Envelope) -> str | None:
-    """The `time` attribute as it was written, which may be finer than ms."""
-    time = _kept(event).get("time")
-    return time if isinstance(time, str) else None
-
-
-def _kept(event: Envelope) -> dict[str, Attribute]:
-    if event.source is None or not isinstance(event.context, dict):
-        return {}
-    return {
-        name: value for name, value in event.context.items() if isinstance(value, Attribute) and _NAME.fullmatch(name)
+    attributes: dict[str, Attribute] = {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source or source,
+        "type": event.name,
+    }
+    kept = event.context if event.source is not None and isinstance(event.context, dict) else {}
+    time = kept.get("time")
+    if isinstance(time, str) and time:
+        attributes["time"] = time
+    elif event.ts is not None:
+        attributes["time"] = iso_z(event.ts)
+    return attributes | {
+        name: value
+        for name, value in kept.items()
+        if name not in _FIXED and isinstance(value, (str, int)) and _NAME.fullmatch(name)
     }
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Content:
     """Data, its media type, and how it is to be written."""
 

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from bridge.apis.answers import classify, for_each
 from bridge.apis.auth import Auth
-from bridge.apis.cloudevent_data import Attribute, attributes_of, content_of, time_of
+from bridge.apis.cloudevent_data import Content, attributes_of, content_of
 from bridge.apis.dialect import ACCEPTED, Dialect, PerSecrets
-from bridge.apis.encoding import dumps, header_value, in_calendar, iso_z
+from bridge.apis.encoding import dumps, header_value, in_calendar
 from bridge.apis.options import ApiSettings, SecretSource
 from bridge.apis.urls import FullUrl
 from bridge.model import Envelope, Outcome, Request, Response
@@ -69,33 +69,19 @@ class CloudEvents(Dialect):
         headers = self._headers(secrets)
         if self._mode == "binary":
             (event,) = events
-            return Request("POST", self.url, {**self._in_headers(event), **headers}, content_of(event).raw())
-        items = [self._written(event) for event in events]
-        return Request("POST", self.url, headers, b"[%b]" % b",".join(items) if self._mode == "batch" else items[0])
+            content = content_of(event)
+            return Request("POST", self.url, {**self._in_headers(event, content), **headers}, content.raw())
+        raws = [event.raw for event in events if event.raw is not None and event.raw_as == "cloudevent"]
+        if len(raws) < len(events):
+            raws = [dumps({**attributes_of(event, self._source), **content_of(event).fields()}) for event in events]
+        return Request("POST", self.url, headers, b"[%b]" % b",".join(raws) if self._mode == "batch" else raws[0])
 
-    def _written(self, event: Envelope) -> bytes:
-        if event.raw is not None and event.raw_as == "cloudevent":
-            return event.raw
-        return dumps({**self._attributes(event), **content_of(event).fields()})
-
-    def _attributes(self, event: Envelope) -> dict[str, Attribute]:
-        core: dict[str, Attribute] = {
-            "specversion": "1.0",
-            "id": event.id,
-            "source": event.source or self._source,
-            "type": event.name,
-        }
-        time = time_of(event) or (None if event.ts is None else iso_z(event.ts))
-        if time is not None:
-            core["time"] = time
-        return {**core, **attributes_of(event)}
-
-    def _in_headers(self, event: Envelope) -> dict[str, str]:
+    def _in_headers(self, event: Envelope, content: Content) -> dict[str, str]:
         attributes = {
             f"ce-{name}": header_value(value if isinstance(value, str) else dumps(value).decode())
-            for name, value in self._attributes(event).items()
+            for name, value in attributes_of(event, self._source).items()
         }
-        return attributes if event.data is None else {"content-type": _media(event), **attributes}
+        return attributes if event.data is None else {"content-type": _media(content), **attributes}
 
     def decode(self, response: Response, events: Sequence[Envelope], now: int) -> list[Outcome | None]:
         if 200 <= response.status < 300 and response.status != _MULTI_STATUS:  # noqa: PLR2004
@@ -103,7 +89,7 @@ class CloudEvents(Dialect):
         return for_each(classify(response, now), len(events))
 
 
-def _media(event: Envelope) -> str:
+def _media(content: Content) -> str:
     """Give the content type; one that no header can carry is the publisher's nonsense."""
-    media = content_of(event).media
+    media = content.media
     return media if media.isascii() and media.isprintable() else "application/octet-stream"

@@ -98,16 +98,19 @@ class Inngest(Dialect):
         return None
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:
-        items = [self._written(event, now) for event in events]
-        return Request("POST", self._address(secrets), self._headers, b"[%b]" % b",".join(items))
+        raws = [self._raw(event, now) for event in events]
+        known = [raw for raw in raws if raw is not None]
+        if len(known) == len(events):
+            body = b"[%b]" % b",".join(known)
+        else:
+            body = dumps([self._item(event, now) for event in events])
+        return Request("POST", self._address(secrets), self._headers, body)
 
-    def _written(self, event: Envelope, now: int) -> bytes:
-        raw, ts = event.raw, event.ts
-        if raw is None or event.raw_as != "inngest" or self._id_with_name:
-            return dumps(self._item(event, now))
-        if event.due_at is not None or (ts is not None and ts > now):
-            return dumps(self._item(event, now))
-        return raw
+    def _raw(self, event: Envelope, now: int) -> bytes | None:
+        """What the publisher wrote, if it is what `_item` makes."""
+        if event.raw_as != "inngest" or event.due_at is not None or self._id_with_name:
+            return None
+        return event.raw if event.ts is None or event.ts <= now else None
 
     def _item(self, event: Envelope, now: int) -> dict[str, JsonValue]:
         known = identity(event)
