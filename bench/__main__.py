@@ -1,36 +1,41 @@
 """
-The benches by name; all without one.
+The benches by name. Without one: all roads, ours beside its peers.
 
-    python -m bench [road | delays | line | store | shared | workers | clients] [arguments]
+    ./dev bench [--json FILE] [--quick | --full] [--only ROAD ...]   see `./dev bench --help`
+    ./dev bench NAME [arguments]                                     see `./dev bench NAME --help`
 """
 
 from __future__ import annotations
 
 import sys
-
-from bench import clients, delays, line, road, shared, store, workers
+from importlib import import_module
 
 BENCHES = {
-    "road": road.main,
-    "delays": delays.main,
-    "line": line.main,
-    "store": store.main,
-    "shared": shared.main,
-    "workers": workers.main,
-    "clients": clients.main,
+    "compare": "all roads, ours beside its peers: the one without a name",
+    "road": "one broker, against the consumer written by hand",
+    "line": "the line itself, without a broker and without HTTP",
+    "codec": "reading envelopes, writing requests, reading answers",
+    "clients": "one POST, by each HTTP client",
+    "delays": "how late delayed events are",
+    "store": "the embedded key stores",
+    "shared": "Redis beside them, and what a key weighs there",
+    "workers": "a second worker: what it brings, and what it costs",
 }
+"""Each is the module of its name."""
 
 
 def main() -> None:
     name, *arguments = sys.argv[1:] or [""]
-    if name in {"-h", "--help", "help"}:
+    if name in {"help", "list"}:
         print(__doc__)
-    elif name and name not in BENCHES:
+        print("\n".join(f"{each:10} {what}" for each, what in BENCHES.items()))
+        return
+    if not name or name.startswith("-"):
+        name, arguments = "compare", sys.argv[1:]
+    if name not in BENCHES:
         sys.exit(f"there is no bench {name}; there are {', '.join(BENCHES)}")
-    else:
-        for chosen in [name] if name else BENCHES:
-            sys.argv = [chosen, *arguments]
-            BENCHES[chosen]()
+    sys.argv = [name, *arguments]
+    import_module(f"bench.{name}").main()
 
 
 if __name__ == "__main__":

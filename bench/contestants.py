@@ -8,10 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import binaries
 from bench.peers.job import KEY, LINGER, Job, arguments_of
 from bench.places import Place
 
+BRIDGE = "bridge"
+LINGERING = "bridge, 10 ms"
+OURS = (BRIDGE, LINGERING)
 HAND_WRITTEN = "hand-written"
+FRAMEWORK = "FastStream"
+CONNECT = binaries.CONNECT
+CONNECT_DEDUP = f"{CONNECT}, dedup"
 
 Start = Callable[[Job, Path], list[str]]
 """The command line for a job; what it needs to write goes into the folder."""
@@ -50,12 +57,21 @@ def peer(module: str) -> Start:
     return lambda job, _: [sys.executable, "-m", f"bench.peers.{module}", *arguments_of(job)]
 
 
+def connect(place: Place, program: Path, *, dedup: bool) -> Start:
+    return lambda job, folder: binaries.connect_command(program, place.broker, job, folder, dedup=dedup)
+
+
 def contestants(place: Place, *, arrays: bool) -> dict[str, Start]:
     """
     All who take part, by name. Where events share a request, the bridge takes part with and without a linger, in which
     batches may take as long to fill as those of the peers.
     """
-    further = {"bridge, 10 ms": bridge(place, {"limits": {"linger": LINGER}})} if arrays else {}
-    framework = {"FastStream": peer("framework")} if place.broker == "rabbitmq" else {}
-    by_hand = peer(f"handwritten_{place.broker}")
-    return {"bridge": bridge(place, {}), **further, HAND_WRITTEN: by_hand, **framework}
+    found = {BRIDGE: bridge(place, {})}
+    if arrays:
+        found[LINGERING] = bridge(place, {"limits": {"linger": LINGER}})
+    found[HAND_WRITTEN] = peer(f"handwritten_{place.broker}")
+    found[FRAMEWORK] = peer(f"framework_{place.broker}")
+    if program := binaries.find(CONNECT):
+        found[CONNECT] = connect(place, program, dedup=False)
+        found[CONNECT_DEDUP] = connect(place, program, dedup=True)
+    return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aio_pika
@@ -64,13 +63,6 @@ async def declare(url: str, queue: str, kind: str) -> None:
 async def delete(url: str, queue: str) -> None:
     async with channel_of(url) as channel:
         await channel.queue_delete(queue)
-
-
-async def fill(url: str, queue: str, bodies: Sequence[bytes]) -> None:
-    """Publish persistent deliveries, and return when the broker has confirmed all of them."""
-    async with channel_of(url) as channel:
-        for start in range(0, len(bodies), 500):
-            await asyncio.gather(*(publish(channel, queue, body) for body in bodies[start : start + 500]))
 
 
 async def publish(channel: AbstractChannel, queue: str, body: bytes) -> None:

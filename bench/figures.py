@@ -18,10 +18,22 @@ class Run:
     packing: float  # events a request
     peak: float  # megabytes of memory at most, until the second mark; of several processes the sum
     sink_busy: float  # share of one core that the sink took
+    start: float = 0.0  # seconds from the launch of the program to its first request
 
 
-def run_of(report: Mapping[str, Any]) -> Run:
-    """The figures between the first and the last mark of a sink's report."""
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """What events took that came at a steady rate, from their publishing to their arrival."""
+
+    ms: list[float]
+    cpu: float  # microseconds an event at that rate
+
+    def quantile(self, share: float) -> float:
+        return quantile(self.ms, share)
+
+
+def run_of(report: Mapping[str, Any], launched: float | None = None) -> Run:
+    """The figures between the first and the last mark of a sink's report; launched is in epoch seconds."""
     first, last = report["marks"][0], report["marks"][-1]
     spent = {name: last[name] - first[name] for name in ("events", "requests", "seconds", "cpu", "sink_cpu")}
     if spent["events"] <= 0 or spent["seconds"] <= 0:
@@ -32,6 +44,7 @@ def run_of(report: Mapping[str, Any]) -> Run:
         packing=spent["events"] / spent["requests"],
         peak=report["peak"] / 1e6,
         sink_busy=spent["sink_cpu"] / spent["seconds"],
+        start=report["begun"] - launched if launched else 0.0,
     )
 
 

@@ -8,17 +8,32 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-PACKAGES = ("aio-pika", "aiormq", "aiokafka", "aiohttp", "faststream", "orjson")
+PACKAGES = ("uvloop", "httptools", "orjson", "aio-pika", "aiormq", "aiokafka", "aiohttp", "faststream")
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def facts(*more: str) -> str:
     """Machine, software, load and command, some lines."""
     return "\n".join((f"{now()}, {_commit()}, load {load()}", _hardware(), ", ".join((_software(), *more)), _command()))
+
+
+def as_json(versions: Mapping[str, str]) -> dict[str, Any]:
+    """The same as a dictionary."""
+    packages = {name: found for name in PACKAGES if (found := _version(name))}
+    return {
+        "when": now(),
+        "commit": _commit().removeprefix("commit "),
+        "load": load(),
+        "machine": _hardware(),
+        "versions": {"python": platform.python_version(), **versions, **packages},
+        "command": _command(),
+    }
 
 
 def load() -> str:

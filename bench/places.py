@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import events
 from bench.peers.job import GROUP
+from bench.publishing import Pace, RabbitMQPublisher, to_kafka
 from devtools.kafka_lab import Lab
 from devtools.rabbitmq import Node
 
@@ -21,6 +22,7 @@ PARTITIONS = 4
 class Lane:
     """One kind of road."""
 
+    road: str  # its name in figures
     title: str
     kind: str  # of the place at the broker
     arrays: bool
@@ -37,6 +39,7 @@ class Place(ABC):
     lanes: tuple[Lane, ...]
     address: str
     name: str
+    group: str = GROUP  # of those who consume from Kafka
 
     @abstractmethod
     def source(self) -> dict[str, Any]:
@@ -45,6 +48,10 @@ class Place(ABC):
     @abstractmethod
     def fill(self, kind: str, bodies: Sequence[bytes]) -> None:
         """Make it anew, and put events into it; all of them are safe when it returns."""
+
+    @abstractmethod
+    def publish(self, bodies: Sequence[bytes], pace: Pace) -> list[float]:
+        """Put more into it, each at its time; return when each went out, in epoch seconds."""
 
     @abstractmethod
     def settled(self) -> bool:
@@ -60,10 +67,10 @@ class Queue(Place):
 
     broker = "rabbitmq"
     lanes: tuple[Lane, ...] = (
-        Lane("quorum queue -> one POST an event (Trigger.dev v1)", "quorum", arrays=False),
-        Lane("classic queue -> one POST an event (Trigger.dev v1)", "classic", arrays=False),
-        Lane("quorum queue -> arrays (Inngest)", "quorum", arrays=True),
-        Lane("classic queue -> arrays (Inngest)", "classic", arrays=True),
+        Lane("rabbitmq-post", "quorum queue -> one POST an event (Trigger.dev v1)", "quorum", arrays=False),
+        Lane("rabbitmq-classic-post", "classic queue -> one POST an event (Trigger.dev v1)", "classic", arrays=False),
+        Lane("rabbitmq-arrays", "quorum queue -> arrays (Inngest)", "quorum", arrays=True),
+        Lane("rabbitmq-classic-arrays", "classic queue -> arrays (Inngest)", "classic", arrays=True),
     )
     name = "bench"
 
@@ -75,11 +82,13 @@ class Queue(Place):
         return {"type": "rabbitmq", "url": self.address, "queue": self.name}
 
     def fill(self, kind: str, bodies: Sequence[bytes]) -> None:
-        asyncio.run(self._fill(kind, bodies))
+        asyncio.run(events.declare(self.address, self.name, kind))
+        with RabbitMQPublisher(self.address, self.name) as publisher:
+            publisher.publish(bodies)
 
-    async def _fill(self, kind: str, bodies: Sequence[bytes]) -> None:
-        await events.declare(self.address, self.name, kind)
-        await events.fill(self.address, self.name, bodies)
+    def publish(self, bodies: Sequence[bytes], pace: Pace) -> list[float]:
+        with RabbitMQPublisher(self.address, self.name) as publisher:
+            return publisher.publish_paced(bodies, pace)
 
     def settled(self) -> bool:
         return self._node.depths(self._vhost)[self.name] == (0, 0)
@@ -93,8 +102,13 @@ class Topic(Place):
 
     broker = "kafka"
     lanes: tuple[Lane, ...] = (
-        Lane(f"topic of {PARTITIONS} partitions -> one POST an event (Trigger.dev v1)", "topic", arrays=False),
-        Lane(f"topic of {PARTITIONS} partitions -> arrays (Inngest)", "topic", arrays=True),
+        Lane(
+            "kafka-post",
+            f"topic of {PARTITIONS} partitions -> one POST an event (Trigger.dev v1)",
+            "topic",
+            arrays=False,
+        ),
+        Lane("kafka-arrays", f"topic of {PARTITIONS} partitions -> arrays (Inngest)", "topic", arrays=True),
     )
 
     def __init__(self, bootstrap: str, prefix: str = "bench") -> None:
@@ -102,24 +116,26 @@ class Topic(Place):
         self._names = (f"{prefix}.{number}" for number in itertools.count(1))
 
     def source(self) -> dict[str, Any]:
-        return {"type": "kafka", "bootstrap_servers": self.address, "topics": self.name, "group_id": GROUP}
+        return {"type": "kafka", "bootstrap_servers": self.address, "topics": self.name, "group_id": self.group}
 
     def fill(self, kind: str, bodies: Sequence[bytes]) -> None:  # noqa: ARG002  there is but one kind
-        self.name = next(self._names)
+        self.name = self.group = next(self._names)  # a group of its own too: nobody waits until a former member is gone
         asyncio.run(self._fill(bodies))
 
     async def _fill(self, bodies: Sequence[bytes]) -> None:
         async with Lab(self.address) as lab:
             await lab.create_topic(self.name, PARTITIONS)
-            for partition in range(PARTITIONS):
-                await lab.produce(self.name, bodies[partition::PARTITIONS], partition=partition)
+        await to_kafka(self.address, self.name, bodies, None, PARTITIONS)
+
+    def publish(self, bodies: Sequence[bytes], pace: Pace) -> list[float]:
+        return asyncio.run(to_kafka(self.address, self.name, bodies, pace, PARTITIONS))
 
     def settled(self) -> bool:
         return asyncio.run(self._settled())
 
     async def _settled(self) -> bool:
         async with Lab(self.address) as lab:
-            ends, committed = await lab.ends(self.name), await lab.committed(GROUP)
+            ends, committed = await lab.ends(self.name), await lab.committed(self.group)
         reached = {number: at.offset for (topic, number), at in committed.items() if topic == self.name}
         return reached == ends
 

@@ -15,55 +15,17 @@ import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from bench import events, machine
-from bench.contestants import HAND_WRITTEN, Start, contestants, path_of
-from bench.figures import Run, run_of, table
-from bench.measuring import SinkProcess, complaints, program, running_sink
-from bench.peers.job import Job
+from bench.contestants import HAND_WRITTEN, Start, contestants
+from bench.course import Course
+from bench.figures import Run, table
+from bench.measuring import running_sink
 from bench.places import Lane, Place, Queue, Topic
 from devtools import kafka, rabbitmq
-from devtools.processes import wait_until
-from devtools.scratch import folder
 
 VERSIONS = {"rabbitmq": rabbitmq.VERSIONS[0], "kafka": kafka.NEWEST}
 """Of each broker that which is measured unless another is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """A place at a broker, a sink, and how many events: so many to measure, and some before and behind them."""
-
-    place: Place
-    sink: SinkProcess
-    events: int
-    margin: int
-
-    @property
-    def total(self) -> int:
-        return self.events + 2 * self.margin
-
-    def measure(self, lane: Lane, start: Start) -> Run:
-        """Let one contestant do one lane. Raises when an event is missing or was not settled."""
-        place = self.place
-        place.fill(lane.kind, [lane.event(number) for number in range(self.total)])
-        job = Job(place.address, place.name, self.sink.url + path_of(arrays=lane.arrays), lane.arrays)
-        home = folder("bench-road")
-        command = start(job, home)
-        self.sink.watch(0, [])
-        with program(command, home / "log") as child:
-            # It needs far longer to connect than this takes.
-            self.sink.watch(child.pid, [self.margin, self.margin + self.events])
-            self.sink.wait_for(self.total, child)
-            wait_until(place.settled, within=30, what=f"every delivery of {self.total} events is settled")
-        if found := complaints(home / "log"):
-            print(f"{len(found)} complaints, such as {found[-1][:300]}")
-        place.clear()
-        report = self.sink.report()
-        if report["distinct"] != self.total:
-            raise AssertionError(f"{report['distinct']} of {self.total} events came: {' '.join(command)}")
-        return run_of(report)
 
 
 Results = Mapping[Lane, Mapping[str, list[Run]]]
@@ -122,6 +84,8 @@ def main() -> None:
     for lane in lanes:
         print("\n" + table(lane.title, results[lane], HAND_WRITTEN))
     print(f"\nload at the end {machine.load()}")
+    if course.complaints:
+        raise SystemExit("\n".join(("there were complaints:", *course.complaints)))
 
 
 if __name__ == "__main__":

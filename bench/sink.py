@@ -1,5 +1,5 @@
 """
-The sink of all roads: a process that takes events over HTTP as cheaply as asyncio can, and notes when they came.
+The sink of all roads: a process that takes events over HTTP as cheaply as Python can, and notes when they came.
 
     python -m bench.sink PORT
 
@@ -16,46 +16,22 @@ by their ids, which all begin with `evt-`, so that nothing is parsed while somet
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-import os
 import re
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import uvloop
+
+from bench.books import cpu_seconds, family, peak_bytes
 
 ID = re.compile(rb'"(evt-\d+)"')
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def family(pid: int) -> list[int]:
-    """A process, its children and theirs, as far as they run. The fourth field of proc(5)'s stat is the parent."""
-    children: defaultdict[int, list[int]] = defaultdict(list)
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # a stranger that has just ended
-            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            children[int(fields[1])].append(int(stat.parent.name))
-    found = [pid]
-    for member in found:  # grows meanwhile
-        found += children[member]
-    return found
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process; see utime and stime in proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def peak_bytes(pid: int) -> int:
-    """The most memory that a process ever had (VmHWM in proc(5))."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
 
 
 @dataclass
@@ -67,13 +43,15 @@ class Arrivals:
     marks: list[dict[str, float]] = field(default_factory=list)
     peak: int = 0
     events: int = 0
-    bodies: list[tuple[float, bytes]] = field(default_factory=list)
+    times: array[float] = field(default_factory=lambda: array("d"))  # of the bodies, in epoch seconds
+    bodies: list[bytes] = field(default_factory=list)
 
     def take(self, body: bytes) -> int:
         """Note a body; return how many events are in it."""
         count = body.count(b'"evt-')
         self.events += count
-        self.bodies.append((time.time(), body))
+        self.times.append(time.time())
+        self.bodies.append(body)
         while self.ahead and self.events >= self.ahead[0]:
             del self.ahead[0]
             pids = family(self.pid)
@@ -91,12 +69,20 @@ class Arrivals:
         }
 
     def report(self) -> dict[str, Any]:
-        return {"marks": self.marks, "peak": self.peak, "events": self.events, "distinct": len(self.first_seen())}
+        distinct = len({found for body in self.bodies for found in ID.findall(body)})
+        begun = self.times[0] if self.times else None
+        return {
+            "marks": self.marks,
+            "peak": self.peak,
+            "events": self.events,
+            "distinct": distinct,
+            "begun": begun,
+        }
 
     def first_seen(self) -> dict[str, float]:
         """When each id came for the first time."""
         seen: dict[str, float] = {}
-        for when, body in self.bodies:
+        for when, body in zip(self.times, self.bodies, strict=True):
             for found in ID.findall(body):
                 seen.setdefault(found.decode(), when)
         return seen
@@ -135,14 +121,12 @@ class Connection(asyncio.Protocol):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._buffer = b""
-        self._transport: asyncio.WriteTransport | None = None
+        self._write: Callable[[bytes], None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._write = cast("asyncio.WriteTransport", transport).write
 
     def data_received(self, data: bytes) -> None:
-        assert self._transport is not None
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head, begin = self._buffer[:end], end + 4
@@ -153,7 +137,7 @@ class Connection(asyncio.Protocol):
             body, self._buffer = self._buffer[begin:after], self._buffer[after:]
             method, path, _ = head.split(b" ", 2)
             answer = self._sink.answer(method, path, body)
-            self._transport.write(
+            self._write(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
                 % (len(answer), answer)
             )
@@ -167,4 +151,6 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    gc.disable()  # nothing here is a cycle, and a million bodies are much to look through
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(int(sys.argv[1])))

@@ -18,11 +18,12 @@ from statistics import median
 
 from bench import events, machine
 from bench.contestants import Start, bridge
+from bench.course import Course
 from bench.figures import Run, gains, ratios, table
 from bench.measuring import running_sink
 from bench.peers.job import Job
 from bench.places import Place, Queue
-from bench.road import VERSIONS, Course, each_once, private_place
+from bench.road import VERSIONS, each_once, private_place
 from devtools.redis import RedisNode, private_node
 
 LANE = Queue.lanes[0]

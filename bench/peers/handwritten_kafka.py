@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from bench.peers.job import BATCH, CONCURRENCY, GROUP, PREFETCH, Job, Post, array_of, job_of_command_line, posting
+from bench.peers.job import BATCH, CONCURRENCY, PREFETCH, Job, Post, array_of, job_of_command_line, posting
 
 COMMIT_EVERY = 1.0  # seconds
 
@@ -26,7 +26,7 @@ async def run(job: Job) -> None:
     consumer = AIOKafkaConsumer(
         job.queue,
         bootstrap_servers=job.url,
-        group_id=GROUP,
+        group_id=job.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )

@@ -28,19 +28,21 @@ class Job:
     queue: str  # or topic
     target: str
     arrays: bool
+    group: str = GROUP
 
 
 def job_of_command_line() -> Job:
     parser = argparse.ArgumentParser()
     for name in ("url", "queue", "target"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--group", default=GROUP, help="of those who consume from Kafka")
     parser.add_argument("--arrays", action="store_true", help=f"up to {BATCH} events in one request")
     return Job(**vars(parser.parse_args()))
 
 
 def arguments_of(job: Job) -> list[str]:
     """The command line that `job_of_command_line` reads."""
-    named = ["--url", job.url, "--queue", job.queue, "--target", job.target]
+    named = ["--url", job.url, "--queue", job.queue, "--target", job.target, "--group", job.group]
     return [*named, "--arrays"] if job.arrays else named
 
 

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from bench import delays
-from bench.contestants import HAND_WRITTEN, contestants
+from bench.contestants import BRIDGE, HAND_WRITTEN, contestants
+from bench.course import Course
 from bench.measuring import SinkProcess, running_sink
 from bench.places import Lane, Queue, Topic
-from bench.road import Course, race
+from bench.publishing import RabbitMQPublisher
+from bench.road import race
 from devtools.kafka import KafkaNode
 from devtools.rabbitmq import Node
 
-INSTALLED = ("bridge", HAND_WRITTEN)  # FastStream comes with `./dev bench` only
+INSTALLED = (BRIDGE, HAND_WRITTEN)  # FastStream comes with `./dev bench` only
 
 
 @pytest.fixture
@@ -44,6 +46,41 @@ def test_everyone_brings_all_events_down_the_road_from_kafka(
 ) -> None:
     # Enough that the kernel, which counts in hundredths of a second, has something to count.
     assert_everyone_arrives(Course(Topic(newest_kafka.bootstrap, unique), sink, events=8_000, margin=120), lane)
+
+
+def test_the_same_process_tells_its_cost_and_its_latency(broker: Node, vhost: str, sink: SinkProcess) -> None:
+    course = Course(Queue(broker, vhost), sink, events=300, margin=100)
+    start = contestants(course.place, arrays=False)[BRIDGE]
+    run, latency = course.measure_twice(Queue.lanes[0], start, rate=200, seconds=0.5)
+    assert run.cpu > 0
+    assert run.start > 0
+    assert len(latency.ms) == 100
+    assert min(latency.ms) > 0
+    assert latency.cpu > 0
+
+
+def test_memory_is_read_while_events_wait(broker: Node, vhost: str, sink: SinkProcess) -> None:
+    course = Course(Queue(broker, vhost), sink, events=0, margin=0)
+    start = contestants(course.place, arrays=True)[HAND_WRITTEN]
+    assert course.peak(Queue.lanes[2], start, waiting=2_000, seconds=60) > 10
+
+
+@pytest.mark.parametrize("size", [0, 1, 131_064, 131_065, 300_000])
+def test_events_of_any_size_are_published(broker: Node, vhost: str, size: int) -> None:
+    place = Queue(broker, vhost)
+    place.fill("quorum", [b"x" * size])
+    assert broker.depths(vhost)[place.name] == (1, 0)
+    place.clear()
+
+
+def test_each_event_goes_out_at_its_time(broker: Node, vhost: str) -> None:
+    place = Queue(broker, vhost)
+    place.fill("classic", [])
+    with RabbitMQPublisher(place.address, place.name) as publisher:
+        times = publisher.publish_paced([b"x"] * 20, lambda number: number / 100)
+    assert times == sorted(times)
+    assert times[-1] - times[0] >= 0.15  # the first may be late
+    place.clear()
 
 
 def test_a_contestant_that_gives_up_is_noticed(broker: Node, vhost: str, sink: SinkProcess) -> None:

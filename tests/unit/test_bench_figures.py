@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from bench import events
+from bench.books import cpu_seconds, family, peak_bytes
 from bench.delays import lateness
 from bench.figures import Run, gains, quantile, ratios, run_of, table
 from bench.measuring import complaints
 from bench.peers.job import array_of
-from bench.sink import Sink, cpu_seconds, family, peak_bytes
+from bench.sink import Sink
 from bench.workers import verdict
 
 
