@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import logging
 import os
 from collections.abc import Callable
+from http import HTTPStatus
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from bridge.errors import ConfigError
+from bridge.telemetry.caller import Answer, Asked, Caller, plain
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Probe:
         self._host, self._port = host, port
         self._live, self._ready = live, ready
         self._registry = registry
-        self._runner: web.AppRunner | None = None
+        self._callers: set[Caller] = set()
         self._listener: asyncio.Server | None = None
 
     @property
@@ -49,19 +50,9 @@ class Probe:
 
     async def open(self) -> None:
         """Listen. Raises ConfigError when the address cannot be had."""
-        app = web.Application()
-        app.on_response_prepare.append(_last_answer)
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_HEADERS_WITHIN, lingering_time=0, shutdown_timeout=1
-        )
-        await self._runner.setup()
         try:
             self._listener = await asyncio.get_running_loop().create_server(self._let_in, self._host, self._port)
         except OSError as error:
-            await self.close()
             raise self._refused(error) from None
         log.info("admin_listening", extra={"host": self._host, "port": self.port})
 
@@ -70,18 +61,13 @@ class Probe:
         if self._listener:
             self._listener.close()
             self._listener = None
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
+        for caller in list(self._callers):
+            caller.cut()
 
     def _let_in(self) -> asyncio.Protocol:
-        assert self._runner is not None
-        server = self._runner.server
-        if server is None or len(server.connections) >= _MAX_CONNECTIONS:
+        if len(self._callers) >= _MAX_CONNECTIONS:
             return _Refusal()
-        connection = server()
-        asyncio.get_running_loop().call_later(_LIFE, _cut, connection)
-        return connection
+        return Caller(self._answer, self._callers, within=_HEADERS_WITHIN, life=_LIFE)
 
     def _refused(self, error: OSError) -> ConfigError:
         if error.errno == errno.EADDRINUSE:
@@ -91,15 +77,15 @@ class Probe:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
         return ConfigError("admin.host", f"cannot be listened on ({reason})", "Name an address of this machine")
 
-    async def _livez(self, _: web.Request) -> web.Response:
-        return _answer("live", self._live)
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        return _answer("ready", self._ready)
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+    def _answer(self, asked: Asked) -> Answer:
+        if asked.path not in {"/livez", "/readyz", "/metrics"}:
+            return plain(HTTPStatus.NOT_FOUND)
+        if asked.method not in {"GET", "HEAD"}:
+            return plain(HTTPStatus.METHOD_NOT_ALLOWED)
+        if asked.path == "/metrics":
+            encode, content_type = choose_encoder(asked.accept)
+            return Answer(HTTPStatus.OK, content_type, encode(self._registry))
+        return _said("live", self._live) if asked.path == "/livez" else _said("ready", self._ready)
 
 
 class _Refusal(asyncio.Protocol):
@@ -109,21 +95,12 @@ class _Refusal(asyncio.Protocol):
         transport.close()
 
 
-def _cut(connection: RequestHandler) -> None:
-    if isinstance(transport := connection.transport, asyncio.Transport):
-        transport.abort()  # not close(), which would wait for the reader
-
-
-def _answer(name: str, ask: Reasons) -> web.Response:
+def _said(name: str, ask: Reasons) -> Answer:
     try:
         reasons = ask()
     except Exception as error:
         log.exception("probe_failed", extra={"probe": name})
         reasons = [f"the probe failed: {type(error).__name__}"]
-    return web.json_response({name: not reasons, "reasons": reasons}, status=503 if reasons else 200)
-
-
-async def _last_answer(_: web.Request, response: web.StreamResponse) -> None:
-    """Close the connection behind each answer: scrapes are rare, and idle connections would use up the few."""
-    response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Connection": "close"})
-    response.force_close()
+    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+    body = json.dumps({name: not reasons, "reasons": reasons}).encode()
+    return Answer(status, "application/json; charset=utf-8", body)
