@@ -69,9 +69,7 @@ class HostileServer:
 
     @property
     def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._address[1]
 
     @property
     def url(self) -> str:
@@ -80,6 +78,7 @@ class HostileServer:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, *self._address, ssl=self._tls)
+        self._address = self._address[0], self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
