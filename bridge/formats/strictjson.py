@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import orjson
 
@@ -46,32 +46,33 @@ def loads(body: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue:
 
 def load(body: bytes, max_depth: int) -> tuple[JsonValue, bool]:
     """Read like `loads`; tell also whether `body` is canonical: just what `dumps` makes of the value, byte for byte."""
-    value, again = _load(body, max_depth)
-    if again == body:
-        return value, True
-    value, flawed = _recheck(body, value, again)
-    if flawed and (error := _repetition(value)):
-        raise error
-    return value, False
+    value, canonical = load_elements(body, max_depth)
+    if not canonical and isinstance(value, list):
+        for element in value:
+            if isinstance(element, PoisonError):
+                raise element
+    return cast("JsonValue", value), canonical
 
 
 def load_elements(body: bytes, max_depth: int) -> tuple[JsonValue | list[JsonValue | PoisonError], bool]:
     """Read like `load`, but where the body is an array, an element with equal keys becomes its PoisonError alone."""
-    value, again = _load(body, max_depth)
+    try:
+        value: JsonValue = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _complaint(body, error) from None
+    shallow = len(body) <= _SHORT and body.count(b"[") + body.count(b"{") <= max_depth
+    try:
+        again = orjson.dumps(value) if shallow else _dumps_within(value, max(0, _WRITABLE - max_depth))
+    except orjson.JSONEncodeError:  # deeper than it writes
+        _check_depth(value, max_depth)
+        again = b""
     if again == body:
         return value, True
-    value, flawed = _recheck(body, value, again)
-    if not flawed:
-        return value, False
-    if isinstance(value, list):
-        return [_repetition(element, f"[{index}]") or element for index, element in enumerate(value)], False
-    if error := _repetition(value):
-        raise error
-    return value, False
+    return (value if _says_it_all(body, again) else _load_exactly(body)), False
 
 
 def split(body: bytes) -> list[bytes]:
-    """Cut an array that `loads_elements` has accepted into the exact bytes of its elements."""
+    """Cut an array that `load_elements` has accepted into the exact bytes of its elements."""
     text = body.decode()
     decoder = json.JSONDecoder()
     start, cuts = _skip(text, _skip(text, 0) + 1), []
@@ -106,20 +107,6 @@ class _Twice(dict[str, "JsonValue"]):
     key: str
 
 
-def _load(body: bytes, max_depth: int) -> tuple[JsonValue, bytes]:
-    """Return the value, and what it is when written again. If that is the body, orjson has read all that it says."""
-    try:
-        value: JsonValue = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _complaint(body, error) from None
-    shallow = len(body) <= _SHORT and body.count(b"[") + body.count(b"{") <= max_depth
-    try:
-        return value, orjson.dumps(value) if shallow else _dumps_within(value, max(0, _WRITABLE - max_depth))
-    except orjson.JSONEncodeError:  # deeper than it writes
-        _check_depth(value, max_depth)
-        return value, b""
-
-
 def _dumps_within(value: JsonValue, brackets: int) -> bytes:
     """
     Write a value again, unless it is nested too deep to stand within so many more brackets.
@@ -131,11 +118,6 @@ def _dumps_within(value: JsonValue, brackets: int) -> bytes:
         value = [value]
     again = orjson.dumps(value)
     return again[brackets : len(again) - brackets]
-
-
-def _recheck(body: bytes, value: JsonValue, again: bytes) -> tuple[JsonValue, bool]:
-    """Return the exact value of a body in other words than our own, and whether it has `_Twice` in it."""
-    return (value, False) if _says_it_all(body, again) else _load_exactly(body)
 
 
 def _says_it_all(body: bytes, again: bytes) -> bool:
@@ -150,7 +132,7 @@ def _says_it_all(body: bytes, again: bytes) -> bool:
     return bool(again) and _LONG_NUMBER not in body.translate(_DIGITS_TO_ZERO)
 
 
-def _load_exactly(body: bytes) -> tuple[JsonValue, bool]:
+def _load_exactly(body: bytes) -> JsonValue | list[JsonValue | PoisonError]:
     flawed = False
 
     def members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
@@ -164,7 +146,13 @@ def _load_exactly(body: bytes) -> tuple[JsonValue, bool]:
         return twice
 
     value: JsonValue = json.loads(body.decode(), object_pairs_hook=members)
-    return value, flawed
+    if not flawed:
+        return value
+    if isinstance(value, list):
+        return [_repetition(element, f"[{index}]") or element for index, element in enumerate(value)]
+    if error := _repetition(value):
+        raise error
+    return value
 
 
 def _check_depth(value: JsonValue, max_depth: int) -> None:
