@@ -27,6 +27,7 @@ from bridge.ports import Api, Format, Secrets
 
 SIZES = (300, 2_048, 32_768)  # bytes of a body
 MANY = 100  # events of an array
+LARGEST = 64 << 20  # bytes of an array
 SPAN = 0.05  # seconds of CPU that a measurement takes at least
 SECRETS: Secrets = {"key": ("tr_dev_1234567890",), "auth": ("s3cret-token",), "signing": ("whsec_" + "A" * 32,)}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -82,12 +83,16 @@ def deliveries(shape: str, size: int, now: int) -> list[Delivery]:
 def decoding(sizes: Sequence[int], now: int) -> Iterator[Figure]:
     for size in sizes:
         for shape in FORMATS:
-            format_, ready = build_format(shape), deliveries(shape, size, now)  # type: ignore[arg-type]
+            format_, ready = build_format(shape, max_event_bytes=LARGEST), deliveries(shape, size, now)  # type: ignore[arg-type]
             bodies = [delivery.body for delivery in ready]
             yield Figure(f"floor  {shape} {size}", _parse_all(bodies), MANY)
             yield Figure(f"decode {shape} {size}", _decode_all(format_, ready, now), MANY)
             if shape != "raw":
-                yield Figure(f"decode auto, {shape} {size}", _decode_all(build_format("auto"), ready, now), MANY)
+                yield Figure(
+                    f"decode auto, {shape} {size}",
+                    _decode_all(build_format("auto", max_event_bytes=LARGEST), ready, now),
+                    MANY,
+                )
                 stamped = [
                     replace(delivery, timestamp=now / 1000, position=f"t/0/{at}") for at, delivery in enumerate(ready)
                 ]
@@ -147,7 +152,7 @@ def encoding(sizes: Sequence[int], now: int) -> Iterator[Figure]:
 
 
 def _events(shape: str, size: int, now: int, due_at: int | None = None) -> list[Envelope]:
-    format_ = build_format(shape)  # type: ignore[arg-type]
+    format_ = build_format(shape, max_event_bytes=LARGEST)  # type: ignore[arg-type]
     events: list[Envelope] = []
     for delivery in deliveries(shape, size, now):
         (event,) = format_.decode(delivery, now)

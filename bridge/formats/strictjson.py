@@ -29,7 +29,7 @@ MAX_DEPTH = 100
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER = b"0" * 19  # 2^63 has 19 digits: a shorter integer fits in 64 bits
 _SPACE = re.compile(r"[ \t\n\r]*")
-_SHORT = 4_096  # bytes: in a longer body, to count brackets takes longer than to do without
+_SHORT = 1_024  # bytes
 _WRITABLE = 254  # levels that orjson writes, as its documentation says
 _LONGEST_PATH = 200  # characters; reasons travel in headers
 
@@ -60,8 +60,8 @@ def load_elements(body: bytes, max_depth: int) -> tuple[JsonValue | list[JsonVal
         value: JsonValue = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _complaint(body, error) from None
-    shallow = len(body) <= _SHORT and body.count(b"[") + body.count(b"{") <= max_depth
     try:
+        shallow = _is_shallow(body, max_depth)
         again = orjson.dumps(value) if shallow else _dumps_within(value, max(0, _WRITABLE - max_depth))
     except orjson.JSONEncodeError:  # deeper than it writes
         _check_depth(value, max_depth)
@@ -105,6 +105,19 @@ class _Twice(dict[str, "JsonValue"]):
     """An object in which `key` stood twice, left in the tree until its path is known."""
 
     key: str
+
+
+def _is_shallow(body: bytes, max_depth: int) -> bool:
+    """Whether so few brackets open that `max_depth` cannot be exceeded. False means: perhaps it can."""
+    if len(body) <= _SHORT:
+        return body.count(b"[") + body.count(b"{") <= max_depth
+    opened = 0
+    for bracket in b"[", b"{":  # a long text is searched much faster than it is counted
+        at = body.find(bracket)
+        while at >= 0 and opened <= max_depth:
+            opened += 1
+            at = body.find(bracket, at + 1)
+    return opened <= max_depth
 
 
 def _dumps_within(value: JsonValue, brackets: int) -> bytes:
