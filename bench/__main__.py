@@ -16,6 +16,8 @@ BENCHES = {
     "line": "the line itself, without a broker and without HTTP",
     "codec": "reading envelopes, writing requests, reading answers",
     "clients": "one POST, by each HTTP client",
+    "growth": "how cost grows with events, room in flight, size, keys and delays",
+    "profile": "where the CPU time of a road goes",
     "delays": "how late delayed events are",
     "store": "the embedded key stores",
     "shared": "Redis beside them, and what a key weighs there",

@@ -40,9 +40,9 @@ def bridge(place: Place, more: Mapping[str, Any]) -> Start:
         target = {"type": "inngest"} if job.arrays else {"type": "trigger", "version": "v1"}
         settings = {
             "source": place.source(),
-            "target": {**target, "url": origin, "key": KEY},
             "admin": {"enabled": False},
             **more,
+            "target": {**target, "url": origin, "key": KEY, **more.get("target", {})},
         }
         return bridge_command(settings, folder)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bench.books import cpu_seconds, family, peak_bytes
 from bench.contestants import Start, path_of
-from bench.events import event_id
+from bench.events import SIZE, event_id
 from bench.figures import Latency, Run, run_of
 from bench.measuring import SinkProcess, complaints, program
 from bench.peers.job import Job
@@ -29,8 +29,11 @@ class Course:
     sink: SinkProcess
     events: int
     margin: int
+    size: int = SIZE  # bytes an event
+    wait: float = 0.0  # seconds that the sink takes to answer
     complaints: list[str] = field(default_factory=list)  # of all contestants so far
-    _bodies: dict[Callable[[int], bytes], list[bytes]] = field(default_factory=dict, repr=False)
+    watcher: Callable[[int], object] | None = None  # told the process id of each contestant
+    _bodies: dict[bool, list[bytes]] = field(default_factory=dict, repr=False)
 
     @property
     def total(self) -> int:
@@ -57,13 +60,13 @@ class Course:
 
     def _cost(self, child: subprocess.Popen[bytes], launched: float) -> Run:
         # It needs far longer to connect than this takes.
-        self.sink.watch(child.pid, [self.margin, self.margin + self.events])
+        self.sink.watch(child.pid, [self.margin, self.margin + self.events], self.wait)
         self._arrived(child, self.total)
         return run_of(self.sink.report(), launched)
 
     def _latency(self, lane: Lane, child: subprocess.Popen[bytes], rate: float, seconds: float) -> Latency:
         numbers = range(self.total, self.total + int(rate * seconds))
-        bodies = [lane.event(number) for number in numbers]
+        bodies = [lane.event(number, self.size) for number in numbers]
         self.sink.watch(child.pid, [])
         before = sum(map(cpu_seconds, family(child.pid)))
         sent = self.place.publish(bodies, lambda number: number / rate)
@@ -96,6 +99,8 @@ class Course:
         try:
             launched = time.time()
             with program(command, home / "log") as child:
+                if self.watcher:
+                    self.watcher(child.pid)
                 yield child, launched
                 found = complaints(home / "log")  # before it is told to end, which some complain of
             if found:
@@ -104,6 +109,6 @@ class Course:
             place.clear()
 
     def _first(self, lane: Lane, count: int) -> list[bytes]:
-        made = self._bodies.setdefault(lane.event, [])
-        made += [lane.event(number) for number in range(len(made), count)]
+        made = self._bodies.setdefault(lane.arrays, [])
+        made += [lane.event(number, self.size) for number in range(len(made), count)]
         return made[:count]

@@ -1,4 +1,4 @@
-"""The events of the benches: 300 bytes each, in the two shapes that the two roads take."""
+"""The events of the benches: 300 bytes each, unless asked for others, in the two shapes that the two roads take."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ def event_id(number: int) -> str:
     return f"evt-{number:07d}"
 
 
-def trigger_event(number: int) -> bytes:
+def trigger_event(number: int, size: int = SIZE) -> bytes:
     """An event as Trigger.dev v1 takes it, so that a consumer may pass the bytes on as they are."""
-    return _padded(lambda note: {"id": event_id(number), "event": {"name": NAME, "payload": _data(number, note)}})
+    data = _data(number, size)
+    return _padded(lambda note: {"id": event_id(number), "event": {"name": NAME, "payload": data | note}}, size)
 
 
-def inngest_event(number: int) -> bytes:
+def inngest_event(number: int, size: int = SIZE) -> bytes:
     """An event as Inngest takes it."""
-    return _padded(lambda note: {"id": event_id(number), "name": NAME, "data": _data(number, note), "ts": _NOW})
+    data = _data(number, size)
+    return _padded(lambda note: {"id": event_id(number), "name": NAME, "data": data | note, "ts": _NOW}, size)
 
 
 def later(number: int, due_at: int) -> bytes:
@@ -36,15 +38,17 @@ def later(number: int, due_at: int) -> bytes:
 _NOW = time.time_ns() // 1_000_000 - 60_000  # a minute ago: not a delay
 
 
-def _data(number: int, note: str) -> dict[str, object]:
+def _data(number: int, size: int) -> dict[str, object]:
+    if size < SIZE:
+        return {}
     customer = {"id": f"c-{number % 997}", "email": "ada@example.com", "vip": number % 7 == 0}
     lines = [{"sku": "A-100", "count": 2, "price": 19.95}, {"sku": "B-7", "count": 1, "price": 5}]
-    return {"customer": customer, "lines": lines, "note": note}
+    return {"customer": customer, "lines": lines}
 
 
-def _padded(shape: Callable[[str], object]) -> bytes:
-    bare = json.dumps(shape(""), separators=(",", ":"))
-    return json.dumps(shape("x" * (SIZE - len(bare))), separators=(",", ":")).encode()
+def _padded(shape: Callable[[dict[str, str]], object], size: int) -> bytes:
+    bare = json.dumps(shape({"note": ""}), separators=(",", ":"))
+    return json.dumps(shape({"note": "x" * (size - len(bare))}), separators=(",", ":")).encode()
 
 
 @asynccontextmanager

@@ -33,9 +33,9 @@ class SinkProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def watch(self, pid: int, marks: Sequence[int]) -> None:
-        """Begin anew, and note what the process has used when so many events have come."""
-        self._ask("PUT", "/watch", {"pid": pid, "marks": list(marks)})
+    def watch(self, pid: int, marks: Sequence[int], wait: float = 0.0) -> None:
+        """Begin anew; note what the process has used when so many events have come; answer after so many seconds."""
+        self._ask("PUT", "/watch", {"pid": pid, "marks": list(marks), "wait": wait})
 
     def count(self) -> int:
         return int(self._ask("GET", "/count"))

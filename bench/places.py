@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from bench import events
 from bench.peers.job import GROUP
@@ -27,9 +29,8 @@ class Lane:
     kind: str  # of the place at the broker
     arrays: bool
 
-    @property
-    def event(self) -> Callable[[int], bytes]:
-        return events.inngest_event if self.arrays else events.trigger_event
+    def event(self, number: int, size: int = events.SIZE) -> bytes:
+        return (events.inngest_event if self.arrays else events.trigger_event)(number, size)
 
 
 class Place(ABC):
@@ -135,9 +136,12 @@ class Topic(Place):
 
     async def _settled(self) -> bool:
         async with Lab(self.address) as lab:
-            ends, committed = await lab.ends(self.name), await lab.committed(self.group)
+            try:
+                ends, committed = await lab.ends(self.name), await lab.committed(self.group)
+            except GroupCoordinatorNotAvailableError:  # the broker's first group, which it is making room for
+                return False
         reached = {number: at.offset for (topic, number), at in committed.items() if topic == self.name}
-        return reached == ends
+        return all(reached.get(number, 0) == end for number, end in ends.items())
 
     def clear(self) -> None:
         asyncio.run(self._clear())

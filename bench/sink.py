@@ -7,7 +7,8 @@ A POST brings events; the answer is what Trigger.dev v1 (one event) or Inngest (
 by their ids, which all begin with `evt-`, so that nothing is parsed while something is measured. For whoever measures:
 
     PUT /watch {"pid": 123, "marks": [1000, 21000]}   begin anew; at so many events, note what the process has used,
-                                                       it and all those that it started
+                                                       it and all those that it started. With "wait", answer each
+                                                       POST only after so many seconds
     GET /count                                         how many events have come
     GET /report                                        what was noted at the marks
     GET /arrivals                                      when each event came, in epoch seconds
@@ -31,6 +32,7 @@ import uvloop
 from bench.books import cpu_seconds, family, peak_bytes
 
 ID = re.compile(rb'"(evt-\d+)"')
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -41,6 +43,7 @@ class Arrivals:
     pid: int = 0
     ahead: list[int] = field(default_factory=list)  # marks that were not reached yet
     marks: list[dict[str, float]] = field(default_factory=list)
+    wait: float = 0.0  # seconds until a request is answered
     peak: int = 0
     events: int = 0
     times: array[float] = field(default_factory=lambda: array("d"))  # of the bodies, in epoch seconds
@@ -102,7 +105,7 @@ class Sink:
             return b'{"status":200}'
         if path == b"/watch":
             wanted = json.loads(body)
-            self.arrivals = Arrivals(wanted["pid"], wanted["marks"])
+            self.arrivals = Arrivals(wanted["pid"], wanted["marks"], wait=wanted.get("wait", 0.0))
         return json.dumps(self._told(path)).encode()
 
     def _told(self, path: bytes) -> object:
@@ -137,10 +140,11 @@ class Connection(asyncio.Protocol):
             body, self._buffer = self._buffer[begin:after], self._buffer[after:]
             method, path, _ = head.split(b" ", 2)
             answer = self._sink.answer(method, path, body)
-            self._write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(answer), answer)
-            )
+            whole = HEAD % (len(answer), answer)
+            if method == b"POST" and (wait := self._sink.arrivals.wait):
+                asyncio.get_running_loop().call_later(wait, self._write, whole)
+            else:
+                self._write(whole)
 
 
 async def serve(port: int) -> None:
