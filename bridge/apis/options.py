@@ -23,6 +23,10 @@ class HttpOptions(Options):
     timeout: Duration = Field(30.0, gt=0, le=600, description="How long one request may take, answer included.")
     connect_timeout: Duration = Field(5.0, gt=0, le=600, description="How long a connection may take to open.")
     concurrency: int = Field(64, ge=1, le=10_000, description="Requests under way at once; as many connections.")
+    adaptive: bool = Field(
+        False,
+        description="Find out how many requests at once the API takes, up to concurrency, by its latency and refusals.",
+    )
     keepalive: Duration = Field(15.0, gt=0, le=3600, description="How long an idle connection is kept.")
     ca_file: str | None = Field(
         None, description="PEM file of the certificate authorities to trust instead of the system's."

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
+from bridge.core.aimd import Aimd
 from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Request, Response, Retryable, Unsent
 from bridge.ports import Api
 from bridge.targets.client import Answer, Client, Handle
-from bridge.targets.failures import Failure
+from bridge.targets.failures import NO_ANSWER, Failure
 from bridge.targets.room import Room
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 QUICK_WINDOW: Final = 2.0  # seconds after the first try within which another may begin
 QUICK_PAUSES: Final = (0.1, 0.5)  # seconds before the second and the third try, times 0.5 to 1.5
 _PASSING = frozenset({502, 503, 504})
+_OVERLOADED = frozenset({429, 503})
 _BASE_READ = 64 << 10  # bytes of an answer that are read at least
 _ECHO = 4  # times the request, on top: v2 echoes every event with more around it, Inngest an id for each
 
@@ -37,6 +39,10 @@ class Shell(Protocol):
     quick_tries: Callable[[], bool]
     observe: Callable[[int | None, float], None]
     heard: Callable[[Outcome], None]
+
+    @property
+    def pace(self) -> Aimd | None:
+        """What moves the limit of the room, where that is wanted."""
 
     @property
     def client(self) -> Client:
@@ -175,6 +181,8 @@ class Exchange:
         try:
             now = time.monotonic()
             shell = self._shell
+            if shell.pace is not None:
+                self._tell(shell.pace, answer, now - self._began)
             if isinstance(answer, Response):
                 shell.observe(answer.status, now - self._began)
                 if answer.status in _PASSING and "retry-after" not in answer.headers and self._plan(answer, now):
@@ -188,6 +196,13 @@ class Exchange:
             self._learn(outcomes)
         except Exception as error:  # noqa: BLE001  as above
             self._fault(error)
+
+    def _tell(self, pace: Aimd, answer: Answer, seconds: float) -> None:
+        """Let the limit follow. Broken connections say nothing about it."""
+        room = self._shell.room
+        bad = answer is NO_ANSWER if isinstance(answer, Failure) else answer.status in _OVERLOADED
+        if (bad or isinstance(answer, Response)) and pace.answered(seconds, bad=bad, full=room.crowded):
+            room.limit = pace.limit
 
     def _plan(self, answer: Answer, now: float) -> bool:
         """Try once more in a moment, where that may help and is allowed."""

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bridge.apis import HttpOptions
+from bridge.core.aimd import Aimd
 from bridge.errors import ConfigError, Unavailable
 from bridge.model import Accepted, Envelope, Outcome, Rejected, Request, Response, Retryable
 from bridge.ports import Api, Groups
@@ -52,13 +53,24 @@ class HttpTarget:
         self._options = options
         self._where = where
         self.client = make_client(options, where=where)
-        self.room = Room(options.concurrency)
+        self.pace = Aimd(options.concurrency) if options.adaptive else None
+        self.room = Room(options.concurrency if self.pace is None else self.pace.limit)
         self.dedups_by_id = api.dedups_by_id
         self.may_send: Callable[[], bool] = _always
         self.quick_tries: Callable[[], bool] = _always
         self.observe: Observer = _ignore
         self.heard: Heard = _ignore
         self.hide: Callable[[Iterable[str]], None] = _ignore
+
+    @property
+    def limit(self) -> int:
+        """How many requests may be under way now; with `http.adaptive` it moves."""
+        return self.room.limit
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are."""
+        return self.room.under_way
 
     async def open(self) -> None:
         self._credentials.load()

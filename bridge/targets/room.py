@@ -24,6 +24,11 @@ class Room:
         self._waiting: deque[Turn] = deque()
         self._admitting = False
 
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._waiting)
+
     def enter(self, turn: Turn) -> None:
         """Begin at once where there is a place, else when it is its turn."""
         if self.under_way < self.limit and not self._waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from bridge.core.aimd import Aimd
 from bridge.model import Envelope, Outcome, Rejected, Request, Response
 from bridge.targets.client import NOTHING_MORE, Answer, Done
 from bridge.targets.exchanges import Sending, Slots
@@ -66,6 +67,7 @@ class MemoryShell:
     def __init__(self, exchange: Exchange, *, places: int = 1000) -> None:
         self.client = Line()
         self.room = Room(places)
+        self.pace: Aimd | None = None
         self.may_send: Callable[[], bool] = lambda: True
         self.quick_tries: Callable[[], bool] = lambda: False
         self.observe: Callable[[int | None, float], None] = lambda *_: None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.aimd import Aimd
 from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Response, Retryable, Unsent
 from bridge.targets.exchanges import Slots, halves, refusals, slices
 from bridge.targets.failures import HUNG_UP
@@ -188,6 +189,27 @@ async def test_ten_thousand_that_may_not_be_sent_need_no_deep_stack() -> None:
     shell.may_send = lambda: next(answers, False)
     found = await outcomes_of(shell, [[slot] for slot in range(10_000)])
     assert found == {0: OK, **{slot: Unsent() for slot in range(1, 10_000)}}
+
+
+async def test_the_limit_follows_what_the_target_takes() -> None:
+    shell = MemoryShell(accept)
+    shell.pace = Aimd(64)
+    shell.room.limit = shell.pace.limit
+    await outcomes_of(shell, [[slot] for slot in range(500)])
+    assert shell.room.limit == shell.pace.limit == 64
+    shell.client.answer = lambda: Response(429, {}, b"")
+    await outcomes_of(shell, [[slot] for slot in range(500)])
+    assert shell.room.limit == shell.pace.limit == shell.pace.floor
+    assert shell.room.under_way == 0
+
+
+async def test_connections_that_break_say_nothing_about_the_limit() -> None:
+    shell = MemoryShell(accept)
+    shell.pace = Aimd(64)
+    shell.client.answer = lambda: HUNG_UP
+    await outcomes_of(shell, [[slot] for slot in range(500)])
+    assert shell.pace.limit == 8
+    assert shell.pace.baseline is None
 
 
 def test_an_envelope_is_all_a_dialect_needs() -> None:
