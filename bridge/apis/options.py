@@ -48,6 +48,12 @@ class HttpOptions(Options):
             raise ValueError("cert_key_file needs cert_file")
         return self
 
+    @model_validator(mode="after")
+    def _proxy_has_a_careful_client(self) -> Self:
+        if self.proxy == "environment" and self.client == "aiohttp":  # it takes what a proxy says for an API's answer
+            raise ValueError("proxy: environment needs client: native")
+        return self
+
 
 def visible_ascii(value: str) -> str | None:
     """What keeps a secret from being a header value, or None. Never repeats the secret."""

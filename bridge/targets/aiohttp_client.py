@@ -29,7 +29,6 @@ from bridge.targets.failures import (
     untrusted,
 )
 from bridge.targets.tls import client_context
-from bridge.targets.wire.proxy import Proxies
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +42,11 @@ class AiohttpClient:
         """`where` is the path of the target in the settings, for errors."""
         self._options = options
         self._where = where
-        self._proxies = Proxies()
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         options = self._options
-        if options.proxy == "environment":
-            self._proxies = Proxies.of_environment(f"{self._where}.http.proxy")
         connector = aiohttp.TCPConnector(
             limit=options.concurrency,
             keepalive_timeout=options.keepalive,
@@ -99,15 +95,13 @@ class AiohttpClient:
     async def _request(self, request: Request, more: Mapping[str, str], read_limit: int) -> Answer:
         if self._session is None:
             return CLOSED
-        url = _url(request.url)
         try:
             async with self._session.request(
                 request.method,
-                url,
+                _url(request.url),
                 data=request.body,
                 headers={**more, **request.headers},
                 allow_redirects=False,
-                **self._through(url),
             ) as answer:
                 body = await _read(answer, read_limit)
                 headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -117,13 +111,6 @@ class AiohttpClient:
             if failure is None:
                 raise
             return failure
-
-    def _through(self, url: URL) -> dict[str, Any]:
-        proxy = self._proxies.of(url.scheme, url.host or "", url.port or 0)
-        if proxy is None:
-            return {}
-        auth = {} if proxy.authorization is None else {"proxy-authorization": proxy.authorization}
-        return {"proxy": f"http://{proxy.netloc}", "proxy_headers": auth}
 
 
 @lru_cache(maxsize=1024)

@@ -21,7 +21,8 @@ from bridge.targets.credentials import Credentials
 from bridge.targets.exchanges import Sending, refusals, slices
 from bridge.targets.failures import words_of
 from bridge.targets.room import Room
-from bridge.targets.wire.dial import ProxyRefusedError, reach
+from bridge.targets.wire.dial import reach
+from bridge.targets.wire.tunnel import ProxyRefusedError
 
 log = logging.getLogger(__name__)
 

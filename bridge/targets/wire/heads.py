@@ -31,6 +31,11 @@ class Place:
     port: int
     proxy: Proxy | None = None
 
+    @property
+    def netloc(self) -> str:
+        """Host and port, also where that is the usual one."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
 
 def place_of(url: str, proxies: Proxies) -> Place:
     """Where connections for an address lead."""
@@ -88,18 +93,17 @@ class Heads:
             raise ValueError("an address holds characters that no request line can carry")
         parts = urlsplit(url)
         place = self._place(url)
-        name = f"[{place.host}]" if ":" in place.host else place.host
-        full = f"{name}:{place.port}"
+        usual = place.port == _PORTS[parts.scheme]
         target = url.split("#", 1)[0][len(parts.scheme) + 3 + len(parts.netloc) :]
         if not target.startswith("/"):
             target = "/" + target
         fields = {
-            "host": name if place.port == _PORTS[parts.scheme] else full,
+            "host": place.netloc.removesuffix(f":{place.port}") if usual else place.netloc,
             # "identity", because a missing one allows any (RFC 9110, section 12.5.3)
             "accept-encoding": "identity",
         }
         if place.proxy is not None and not place.tls:
-            target = f"http://{full}{target}"
+            target = f"http://{place.netloc}{target}"
             if place.proxy.authorization is not None:
                 fields["proxy-authorization"] = place.proxy.authorization
         return Start(place, f"{method} {target} HTTP/1.1\r\n".encode() + _written(fields))

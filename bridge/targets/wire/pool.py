@@ -12,9 +12,10 @@ from bridge.apis import HttpOptions
 from bridge.model import Retryable
 from bridge.targets.failures import HUNG_UP, Failure, unconnected
 from bridge.targets.wire.connection import Connection
-from bridge.targets.wire.dial import ProxyRefusedError, dial
+from bridge.targets.wire.dial import dial
 from bridge.targets.wire.heads import Place
 from bridge.targets.wire.trips import Deadlines, Trip
+from bridge.targets.wire.tunnel import ProxyRefusedError
 
 log = logging.getLogger(__name__)
 
