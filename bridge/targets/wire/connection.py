@@ -21,6 +21,7 @@ PIECE: Final = 64 << 10  # bytes of a request that are written at once
 SMALL: Final = 8 << 10  # bytes of a request that always leave with the first write
 _END: Final = b"\r\n\r\n"
 _VERSIONS: Final = frozenset({"1.1", "1.0"})
+_LEAST = 100
 _SWITCHING = 101
 _FINAL = 200
 
@@ -151,7 +152,8 @@ class Connection(asyncio.Protocol):
         if trip is None or parser is None:
             self._end(None)  # nobody has asked for anything
             return
-        if not self._status and len(data) > HEAD_LIMIT and data.find(_END, 0, HEAD_LIMIT) < 0:
+        room = HEAD_LIMIT - self._read
+        if len(data) > room and not self._status and data.find(_END, 0, max(room, 0)) < 0:
             self._end(NO_HTTP)
             return
         try:
@@ -197,7 +199,8 @@ class Connection(asyncio.Protocol):
             return
         self._status = parser.get_status_code()
         version = parser.get_http_version()
-        if version not in _VERSIONS or len(self._fields) > FIELD_LIMIT or self._status == _SWITCHING:
+        unfit = version not in _VERSIONS or not _LEAST <= self._status != _SWITCHING
+        if unfit or len(self._fields) > FIELD_LIMIT:
             raise HttpParserError
         if version != "1.1" and "transfer-encoding" in self._names():
             raise HttpParserError  # RFC 9112, section 6.1: its framing is faulty
@@ -225,12 +228,16 @@ class Connection(asyncio.Protocol):
         answer = Response(self._status, Fields(self._fields), body)
         self._trip = trip.carrier = None
         self._chunks = []
-        if self._reusable and self._all_written(trip):
+        written = self._all_written(trip)
+        if self._reusable and written:
             self._owner.free(self)
         else:
             self._rest = None
             self._owner_knows()
-            self._leave()
+            if self._complete and written:
+                self.close()
+            else:
+                self.abort()  # more may come, or the server may never take the rest
         self._owner.ended(trip)
         trip.done(answer)
 
@@ -239,13 +246,6 @@ class Connection(asyncio.Protocol):
         if len(trip.body) <= SMALL:
             return True
         return self._rest is None and cast("asyncio.Transport", self._transport).get_write_buffer_size() == 0
-
-    def _leave(self) -> None:
-        """Hang up after an answer: in good order where all was read, at once where more may come."""
-        if self._complete and self._rest is None:
-            self.close()
-        else:
-            self.abort()
 
     def _closed(self, error: Exception | None) -> None:
         """Nothing more will come."""

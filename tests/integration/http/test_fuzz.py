@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.model import Response
+from bridge.targets.client import Client
 from bridge.targets.failures import Failure
 from tests.fakes.hostile import OK, Behaviour, HostileServer, Received, Writer, plain, raw
 from tests.integration.http.answers import CHUNKED, HEAD
-from tests.integration.http.rig import LATE, AnyClient, ask, client_of, heals, reason
+from tests.integration.http.rig import LATE, ask, client_of, heals, reason
 
 WHOLE = (
     b"HTTP/1.1 103 X\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nx-one: 1\r\nContent-Length: 11\r\n\r\nhello world",
@@ -42,7 +43,7 @@ same = settings(
 )
 
 
-async def survives(client: AnyClient, server: HostileServer, behaviour: Behaviour) -> Response | Failure:
+async def survives(client: Client, server: HostileServer, behaviour: Behaviour) -> Response | Failure:
     """The request ends before its time is up, the server having hung up, and the next one is none the worse."""
     server.requests.clear()
     server.behaviour = behaviour

@@ -80,3 +80,9 @@ def test_secrets_must_be_able_to_stand_in_a_header() -> None:
     assert visible_ascii("tr_dev_123") is None
     assert visible_ascii("two words") == "holds a space, a control character or a letter outside ASCII"
     assert visible_ascii("line\nbreak") is not None
+
+
+def test_a_proxy_is_not_for_a_client_that_believes_what_it_says() -> None:
+    assert settings("zopio", http={"proxy": "environment"}).http.client == "native"
+    with pytest.raises(ValidationError, match="proxy: environment needs client: native"):
+        settings("zopio", http={"proxy": "environment", "client": "aiohttp"})

@@ -50,6 +50,7 @@ class Host:
 
     async def reach(self) -> Transport:
         transport, _ = await asyncio.wait_for(first_of("api.test", 80, self.connect), 60)
+        assert isinstance(transport, Transport)
         return transport
 
 
