@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SESSION_MS: Final = 10_000  # without a heartbeat for so long, the group goes on without us
 HEARTBEAT_MS: Final = 1_000
 REBALANCE_MS: Final = 60_000  # how long the group waits for members that drain
+LOOK_ROUND: Final = 1.0  # seconds until the client looks by itself what is to be fetched; whatever changes tells it
 STARTS_LIMIT: Final = 30.0  # seconds to find out where partitions begin; a group's coordinator may be moving
 OURS: Final = r"(?!.*\.(?:delay|dead)\.v1(?:\.\d+)?$)"  # topics of a bridge are no source for a pattern
 
@@ -97,6 +98,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await start(self.consumer, where=self._where)
             batches.in_runs(self.consumer)
+            self.consumer._fetcher._fetcher_timeout = LOOK_ROUND  # noqa: SLF001  the consumer hands no such option on
             stand_back(self.consumer._coordinator, self._topics)  # noqa: SLF001  the client has no option for that
             self._cluster = await self._cluster_id()
             await self._subscribe()

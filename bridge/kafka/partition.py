@@ -59,6 +59,7 @@ class Partition:
         self._out: dict[int, Any] = {}
         self._again: set[int] = set()  # given back in this assignment
         self._bytes = 0
+        self._to_commit: tuple[int, str] | None = None  # until something changes it
 
     def __len__(self) -> int:
         """How many records are handed out and not settled."""
@@ -80,8 +81,10 @@ class Partition:
 
     def committable(self) -> tuple[int, str]:
         """What to commit: an offset, and what is done above it as text."""
-        low = self.low
-        return low, pack(low, self.done, self.scope)
+        if self._to_commit is None:
+            low = self.low
+            self._to_commit = low, pack(low, self.done, self.scope)
+        return self._to_commit
 
     @property
     def ready(self) -> bool:
@@ -95,6 +98,7 @@ class Partition:
         offsets = [record.offset for record in records]
         self._marks.begin(offsets)
         self.next = offsets[-1] + 1
+        self._to_commit = None
         if known := self._done.intersection(offsets):
             self._marks.settle(known)
             records = [record for record in records if record.offset not in known]
@@ -133,6 +137,7 @@ class Partition:
         if not self.ours:
             return 0
         records = [self._out.pop(offset) for offset in offsets if offset in self._out]
+        self._to_commit = None
         self._bytes -= _size(records)
         self._marks.settle([record.offset for record in records])
         if self._again:

@@ -20,7 +20,9 @@ from bridge.kafka.membership import Membership
 
 log = logging.getLogger(__name__)
 
-POLL_MS: Final = 200  # a poll without records; new ones end it at once
+POLL_MS: Final = 1_000  # a poll without records; new ones end it at once
+LOOK: Final = 0.2  # seconds for records of a partition that is looked at by itself
+ALL_LOOKED: Final = LOOK / 4  # seconds between two looks at all of them
 OUTSIDE: Final = 30.0  # seconds without a place in the group after which a new session is made
 ALONE: Final = 10.0  # seconds after a failure in which each partition is polled by itself
 SOME: Final = 100  # records that are read run by run before the next partition is looked at
@@ -182,7 +184,7 @@ class Reading:
             else:
                 if found:
                     self._failures.pop(place, None)
-        await asyncio.sleep(POLL_MS / 4000)
+        await asyncio.sleep(ALL_LOOKED)
 
     async def _look(self, place: TopicPartition) -> int:
         found = (await self._member.consumer.getmany(place, timeout_ms=0)).get(place, [])
@@ -193,7 +195,7 @@ class Reading:
         """Read one record after the other, so that those before a bad one are delivered; return how many."""
         consumer, found = self._member.consumer, 0
         try:
-            async with asyncio.timeout(POLL_MS / 1000):
+            async with asyncio.timeout(LOOK):
                 while found < SOME and place not in consumer.paused():
                     run = await consumer.getone(place)
                     self._enter(place, [run])

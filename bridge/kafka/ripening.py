@@ -27,11 +27,12 @@ FIRST_WAIT: Final = 0.1  # seconds before parking is tried again; doubles up to 
 LAST_WAIT: Final = 1.0  # what comes due meanwhile is late by that at most
 GRACE: Final = 1.0  # seconds for what is being parked when the session is closed, or it would be parked twice
 
-# Little of each partition is read ahead, and few requests are made for it: no level needs a record sooner than its own
-# length. What was parked again since the last commit is parked once more after a crash.
+# Little of each partition is read ahead, and few requests are made for it, since each names all partitions: no level
+# needs a record sooner than its own length. What was parked again since the last commit is parked once more after a
+# crash.
 PACE: Final = Pace(
     bounds=Bounds(out=500, held=500, bytes=512 << 10),
-    fetch=Fetch(min_bytes=1 << 20, max_wait_ms=250, partition_bytes=256 << 10),
+    fetch=Fetch(min_bytes=256 << 10, max_wait_ms=500, partition_bytes=256 << 10),
     commit_every=0.25,
 )
 
