@@ -88,6 +88,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             isolation_level="read_committed",
             fetch_min_bytes=self._fetch.min_bytes,
             fetch_max_wait_ms=self._fetch.max_wait_ms,
+            fetch_max_bytes=self._fetch.answer_bytes,
             max_partition_fetch_bytes=self._fetch.partition_bytes,
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,

@@ -22,11 +22,17 @@ class Topics:
 
 @dataclass(slots=True, frozen=True)
 class Fetch:
-    """How records are asked for: an answer waits for `min_bytes`, but not longer than `max_wait_ms`."""
+    """
+    How records are asked for: an answer waits for `min_bytes`, but not longer than `max_wait_ms`.
+
+    It holds about `answer_bytes` at most, and `partition_bytes` of each partition; a first batch comes whole, whatever
+    its size. The client has several copies of an answer while it takes it apart.
+    """
 
     min_bytes: int = 1
     max_wait_ms: int = 500
-    partition_bytes: int = 1 << 20
+    answer_bytes: int = 1 << 20
+    partition_bytes: int = 512 << 10
 
 
 @dataclass(slots=True, frozen=True)
