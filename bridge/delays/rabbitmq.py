@@ -10,7 +10,13 @@ from pydantic import Field
 
 from bridge.core.ladder import WINDOW, Ladder, plan, routing_key
 from bridge.model import Hold, Stage
-from bridge.rabbitmq.options import ConnectionSettings, SharedConnectionSettings, needs_client
+from bridge.rabbitmq.options import (
+    Client,
+    ConnectionSettings,
+    ConsumingSettings,
+    SharedConnectionSettings,
+    needs_client,
+)
 from bridge.reconnecting import Reconnecting
 
 if TYPE_CHECKING:
@@ -24,6 +30,10 @@ class RabbitMQDelaySettings(SharedConnectionSettings):
     """Delays at a RabbitMQ, without any plugin."""
 
     type: Literal["rabbitmq"] = Field(description="Hold delayed events in queues of RabbitMQ.")
+    client: Client | None = Field(
+        None,
+        description="What speaks AMQP for what comes due: `native` or `aio-pika`, by default as the source has it.",
+    )
 
     def build(self, route: str, source: object = None, window: float = WINDOW) -> RabbitMQDelayLine:
         """
@@ -33,7 +43,15 @@ class RabbitMQDelaySettings(SharedConnectionSettings):
         many seconds before its time a copy may come back, to wait for the rest in the process.
         """
         connection, ladder = self.at(source, f"routes.{route}.delay"), Ladder(self.namespace_of(route))
-        return RabbitMQDelayLine(connection, ladder, topology=self.topology, route=route, window=window)
+        inherited = source.client if isinstance(source, ConsumingSettings) else "native"
+        return RabbitMQDelayLine(
+            connection,
+            ladder,
+            topology=self.topology,
+            route=route,
+            window=window,
+            client=self.client or inherited,
+        )
 
 
 class RabbitMQDelayLine:
@@ -45,16 +63,23 @@ class RabbitMQDelayLine:
     """
 
     def __init__(
-        self, connection: ConnectionSettings, ladder: Ladder, *, topology: str, route: str, window: float = WINDOW
+        self,
+        connection: ConnectionSettings,
+        ladder: Ladder,
+        *,
+        topology: str,
+        route: str,
+        window: float = WINDOW,
+        client: Client = "native",
     ) -> None:
         """Raises ConfigError where the client is not installed."""
         where = f"routes.{route}.delay"
         try:
-            from bridge.rabbitmq import wire
             from bridge.rabbitmq.appetite import Appetite
             from bridge.rabbitmq.connection import checked_url, connect
             from bridge.rabbitmq.consumer import Consumer
             from bridge.rabbitmq.publisher import Publisher
+            from bridge.rabbitmq.subscription import Place
             from bridge.rabbitmq.topology import Topology, establish
         except ImportError:
             raise needs_client(where) from None
@@ -76,14 +101,10 @@ class RabbitMQDelayLine:
             items = [*ladder.dead_items(), *ladder.items()]
             await establish(made, items, Topology(topology), where=where)
 
+        place = Place(connection=connection, queue=ladder.due, where=f"{where} (due)", due=True)
+
         def make(cautious: bool) -> Consumer:  # noqa: FBT001  the one thing a new session is told
-            return Consumer(
-                connection,
-                ladder.due,
-                appetite=Appetite(DUE_PREFETCH, cautious=cautious),
-                where=f"{where} (due)",
-                read=wire.due_delivery_of,
-            )
+            return Consumer(place, appetite=Appetite(DUE_PREFETCH, cautious=cautious), client=client)
 
         self._publisher = Publisher(session, prepare, where=where)
         self.due = Reconnecting(make, name=f"{route}.due")

@@ -26,14 +26,15 @@ class Appetite:
         self.cautious = cautious
         self.bytes = 0  # received and not settled
 
-    def take(self, size: int) -> None:
-        """A delivery of `size` bytes came in."""
+    def take(self, size: int, count: int = 1) -> None:
+        """Deliveries of `size` bytes together came in."""
         self.bytes += size
-        self._mean = self._mean + WEIGHT * (size - self._mean) if self._mean else float(size)
+        mean = size / count
+        self._mean = mean + (1 - WEIGHT) ** count * (self._mean - mean) if self._mean else mean
         self._full = self._full or self.bytes >= self._max_bytes
 
     def give(self, size: int) -> None:
-        """A delivery of `size` bytes was settled or given back."""
+        """Deliveries of `size` bytes together were settled or given back."""
         self.bytes -= size
         self._full = self._full and self.bytes > EMPTY * self._max_bytes
 

@@ -45,13 +45,22 @@ def limited(what: str, seconds: float | None = None, *, where: str = "source") -
     return bounded(what, limit, partial(translated, what=what, where=where), gave_up="the connection was lost")
 
 
+LOGIN: Final = "Check the user and the password"
+CURES: Final[dict[int, tuple[str, str]]] = {
+    403: ("", "Give this user the permission it names"),
+    404: ("", "Create it, or set topology to declare"),
+    406: ("", "Delete or rename what is there, or make the settings say the same"),
+    530: (".url", "Create the virtual host, or give this user access to it"),
+}
+"""What a person can do about a code of AMQP, and which field of the settings is meant."""
+
 _CURES: Final[dict[type[Exception], tuple[str, str]]] = {
-    exceptions.ChannelNotFoundEntity: ("", "Create it, or set topology to declare"),
-    exceptions.ChannelAccessRefused: ("", "Give this user the permission it names"),
-    exceptions.ChannelPreconditionFailed: ("", "Delete or rename what is there, or make the settings say the same"),
-    exceptions.ProbableAuthenticationError: (".url", "Check the user and the password"),
-    exceptions.AuthenticationError: (".url", "Check the user and the password"),
-    exceptions.ConnectionNotAllowed: (".url", "Create the virtual host, or give this user access to it"),
+    exceptions.ChannelNotFoundEntity: CURES[404],
+    exceptions.ChannelAccessRefused: CURES[403],
+    exceptions.ChannelPreconditionFailed: CURES[406],
+    exceptions.ProbableAuthenticationError: (".url", LOGIN),
+    exceptions.AuthenticationError: (".url", LOGIN),
+    exceptions.ConnectionNotAllowed: CURES[530],
     ssl.SSLCertVerificationError: (".ca_file", "Name the authority that signed the broker's certificate"),
 }
 
@@ -204,7 +213,7 @@ async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca
     for logger in QUIET:
         logging.getLogger(logger).setLevel(logging.CRITICAL)  # what matters of theirs is raised, and logged by us
     parsed = checked_url(url, where=where).update_query(heartbeat=int(heartbeat))
-    context = _trusting(ca_file, where) if parsed.scheme == "amqps" else None
+    context = trusting(ca_file, where) if parsed.scheme == "amqps" else None
     properties: dict[str, Any] = {"connection_name": name, "product": "event-bridge", "version": __version__}
     async with limited("connecting", where=where):
         try:
@@ -220,7 +229,7 @@ async def connect(url: SecretStr, *, name: str, where: str, heartbeat: float, ca
     return Session(connection, where)
 
 
-def _trusting(ca_file: str | None, where: str) -> ssl.SSLContext:
+def trusting(ca_file: str | None, where: str) -> ssl.SSLContext:
     """TLS that checks certificates and host names. Raises ConfigError for a file that is none of certificates."""
     try:
         context = ssl.create_default_context(cafile=ca_file)

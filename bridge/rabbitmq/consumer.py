@@ -6,18 +6,17 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
-
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from typing import Final, cast
 
 from bridge import tasks
 from bridge.core.watermark import Watermark
 from bridge.errors import ConfigError, Disconnected, EndOfSource
 from bridge.model import Delivery, Verdict
-from bridge.rabbitmq import wire
 from bridge.rabbitmq.appetite import Appetite
-from bridge.rabbitmq.connection import Session, connect, limited
-from bridge.rabbitmq.options import ConnectionSettings
+from bridge.rabbitmq.native import NativeSubscription
+from bridge.rabbitmq.options import Client
+from bridge.rabbitmq.subscription import Place, Subscription
+from bridge.rabbitmq.throughclient import ClientSubscription
 from bridge.rabbitmq.watchdog import guard
 
 log = logging.getLogger(__name__)
@@ -28,69 +27,46 @@ WATCHDOG: Final = 30.0  # seconds between looks whether a silent queue has anyth
 OFTEN: Final = 15  # returns of one delivery that are worth a warning: RabbitMQ 4 drops at 20 where nothing else is said
 WARN_EVERY: Final = 60.0  # seconds
 
-Read = Callable[[DeliveredMessage, str, object], Delivery]
-"""Turns what the client delivers into a Delivery, given its origin and its token."""
-
 
 class Consumer:
     """
-    One generation: one connection, one channel, one consumer at a time.
+    One generation: one subscription, one consumer of it at a time.
 
-    The client's callback only fills a buffer that the prefetch bounds. Whatever ends the connection, the channel or
-    the consumer ends this object: `receive` raises Disconnected, and `settle` skips what is not of this session.
+    What arrives only fills a buffer that the prefetch bounds. Whatever ends the connection, the channel or the
+    consumer ends this object: `receive` raises Disconnected, and `settle` skips what is not of this session.
     """
 
     def __init__(
-        self,
-        connection: ConnectionSettings,
-        queue: str,
-        *,
-        appetite: Appetite,
-        where: str,
-        prepare: Callable[[Session], Awaitable[None]] | None = None,
-        read: Read = wire.delivery_of,
-        watchdog: float = WATCHDOG,
+        self, place: Place, *, appetite: Appetite, client: Client = "native", watchdog: float = WATCHDOG
     ) -> None:
-        """`prepare` looks after the topology. `watchdog` is in seconds; 0 means none."""
-        self._connection = connection
-        self._queue = queue
-        self._where = where
-        self._prepare = prepare
-        self._read = read
+        """`watchdog` is in seconds; 0 means none."""
+        self._place = place
+        self._client: Client = client
         self._watchdog = watchdog
-        self._origin = f"rabbitmq:{queue}"
         self._appetite = appetite
         self._buffer: deque[Delivery] = deque()
         self._marks = Watermark()
         self._arrived = asyncio.Event()
-        self._settling = asyncio.Lock()
         self._wanted = asyncio.Event()  # set when `_width` may have to change
         self._width = 0  # the prefetch of the consumer that stands; 0 for none
-        self._tag: str | None = None
         self._received = 0
         self._paused_at: float | None = None
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._session: Session | None = None
-        self._channel: AbstractChannel | None = None
+        self._subscription: Subscription | None = None
         self._warned = -WARN_EVERY
         self.settled = 0
         self.forgotten = 0
 
     @property
     def connected(self) -> bool:
-        return self._session is not None and self._session.alive
+        return self._subscription is not None and self._subscription.alive
 
     async def open(self) -> None:
-        settings = self._connection
-        name = f"event-bridge {self._where}"
-        self._session = await connect(
-            settings.url, name=name, where=self._where, heartbeat=settings.heartbeat, ca_file=settings.ca_file
-        )
-        self._session.lost.add_done_callback(lambda _: self._arrived.set())
-        if self._prepare is not None:
-            await self._prepare(self._session)
-        self._channel = await self._session.channel()
+        kind = NativeSubscription if self._client == "native" else ClientSubscription
+        self._subscription = kind(self._place, self._take_in)
+        self._subscription.lost.add_done_callback(lambda _: self._arrived.set())
+        await self._subscription.open()
         await self._reshape(self._want())
         self._supervise(self._tend)
         if self._watchdog:
@@ -100,8 +76,8 @@ class Consumer:
 
     async def close(self) -> None:
         await tasks.end(*self._tasks)
-        if self._session is not None:
-            await self._session.close()
+        if self._subscription is not None:
+            await self._subscription.close()
 
     async def receive(self, limit: int, linger: float) -> list[Delivery]:
         while not self._buffer:
@@ -111,22 +87,24 @@ class Consumer:
         self._check()
         if linger > 0 and len(self._buffer) < limit:
             await self._linger(limit, linger)
-        return [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+        return self._drawn(limit)
 
     async def settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
-        own = [pair for pair in zip(batch, verdicts, strict=True) if self.owns(pair[0])]
-        self.forgotten += len(batch) - len(own)  # those of an older session the broker has back already
+        mine, returned = self._mine(batch, verdicts)
+        count = len(mine) + len(returned)
+        self.forgotten += len(batch) - count  # those of an older session the broker has back already
+        if not count:
+            return
         try:
-            # One at a time: an ack of everything up to a tag must not overtake the single ack of a tag below it.
-            async with self._settling:
-                await self._give_back([delivery for delivery, verdict in own if verdict is Verdict.RETURN])
-                await self._ack([delivery for delivery, verdict in own if verdict is Verdict.SETTLE])
+            await self._give_back(returned)
+            await self._ack(mine)
         except (Disconnected, ConfigError) as error:
             self._lose(error)
-            self.forgotten += len(own)
+            self.forgotten += count
 
     def owns(self, delivery: Delivery) -> bool:
-        return isinstance(delivery.token, tuple) and delivery.token[0] is self and self.connected
+        token = delivery.token
+        return isinstance(token, tuple) and token[0] is self._subscription and self.connected
 
     def pause(self) -> None:
         """Take in no more. A short pause costs nothing; a longer one cancels the consumer, but keeps the session."""
@@ -145,17 +123,17 @@ class Consumer:
         self._wanted.set()
 
     @property
-    def _standing(self) -> AbstractChannel:
-        if self._channel is None or not self.connected:
+    def _standing(self) -> Subscription:
+        if self._subscription is None or not self._subscription.alive:
             raise Disconnected("the session is over")
-        return self._channel
+        return self._subscription
 
     def _check(self) -> None:
         if self._stopped:
             raise EndOfSource
-        if self._session is None or not self._session.alive:
-            reason = self._session.lost.result() if self._session and self._session.lost.done() else "not open"
-            raise Disconnected(reason)
+        if not self.connected:
+            lost = self._subscription.lost if self._subscription is not None else None
+            raise Disconnected(lost.result() if lost is not None and lost.done() else "not open")
 
     async def _linger(self, limit: int, linger: float) -> None:
         try:
@@ -166,28 +144,46 @@ class Consumer:
         except TimeoutError:
             return
 
-    async def _take_in(self, received: DeliveredMessage) -> None:
-        """The client's callback: nothing that could wait or fail belongs here."""
-        tag = received.delivery_tag
-        assert tag is not None
-        delivery = self._read(received, self._origin, (self, tag))
-        self._marks.start(tag)
-        self._received += 1
-        self._buffer.append(delivery)
-        self._arrived.set()
-        self._appetite.take(len(delivery.body))
-        self._reconsider()
-        self._warn_of_returns(delivery.headers.get("x-delivery-count"))
+    def _drawn(self, limit: int) -> list[Delivery]:
+        buffer = self._buffer
+        if len(buffer) > limit:
+            return [buffer.popleft() for _ in range(limit)]
+        drawn = list(buffer)
+        buffer.clear()
+        return drawn
 
-    def _warn_of_returns(self, count: object) -> None:
+    def _mine(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> tuple[list[Delivery], list[Delivery]]:
+        """Those of this session: to settle, and to return."""
+        if not self.connected:
+            return [], []
+        own = [pair for pair in zip(batch, verdicts, strict=True) if self.owns(pair[0])]
+        settled = [delivery for delivery, verdict in own if verdict is Verdict.SETTLE]
+        return settled, [delivery for delivery, verdict in own if verdict is Verdict.RETURN]
+
+    def _take_in(self, deliveries: list[Delivery]) -> None:
+        """What came in one go: nothing that could wait or fail belongs here."""
+        self._marks.begin(_tags_of(deliveries))
+        self._received += len(deliveries)
+        self._buffer += deliveries
+        self._arrived.set()
+        self._appetite.take(_bytes_of(deliveries), len(deliveries))
+        self._reconsider()
+        again = [delivery for delivery in deliveries if delivery.redelivered]
+        if again:
+            self._warn_of_returns(again)
+
+    def _warn_of_returns(self, again: Sequence[Delivery]) -> None:
         now = asyncio.get_running_loop().time()
-        if isinstance(count, int) and count >= OFTEN and now - self._warned >= WARN_EVERY:
+        if now - self._warned < WARN_EVERY:
+            return
+        counts = [delivery.headers.get("x-delivery-count") for delivery in again]
+        returns = max((count for count in counts if isinstance(count, int)), default=0)
+        if returns >= OFTEN:
             self._warned = now
-            log.warning("delivery_returned_often", extra={"queue": self._queue, "returns": count})
+            log.warning("delivery_returned_often", extra={"queue": self._place.queue, "returns": returns})
 
     def _gone(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            self._appetite.give(len(delivery.body))
+        self._appetite.give(_bytes_of(deliveries))
         self._reconsider()
 
     def _reconsider(self) -> None:
@@ -206,47 +202,36 @@ class Consumer:
             self._wanted.clear()
             if (want := self._want()) != self._width:
                 await self._reshape(want)
+        if self._width:  # or the broker would hand out again what is given back
+            await self._reshape(0)
         unread = list(self._buffer)
         self._buffer.clear()
-        async with self._settling:
-            await self._give_back(unread)
+        await self._give_back(unread)
 
     async def _reshape(self, width: int) -> None:
-        """
-        Have a consumer with this prefetch, or none for 0: then the broker keeps what is not here yet.
-
-        A prefetch applies to new consumers only (quorum queues know no other), so each change means another one.
-        """
-        channel = self._standing
-        async with limited(f"consuming {self._queue}", where=self._where):
-            if self._tag is not None:
-                await channel.basic_cancel(self._tag)
-                self._tag = None
-            if width:
-                await channel.basic_qos(prefetch_count=width)
-                self._tag = (await channel.basic_consume(self._queue, self._take_in)).consumer_tag
+        """Have a consumer with this prefetch, or none for 0: then the broker keeps what is not here yet."""
+        await self._standing.consume(width)
         self._width = width
 
     async def _ack(self, deliveries: Sequence[Delivery]) -> None:
         """Up to the watermark at once, and singly beyond it: a straggler never uses up the prefetch."""
-        up_to, singly = self._marks.settle(_tag_of(delivery) for delivery in deliveries)
+        if not deliveries:
+            return
+        up_to, singly = self._marks.settle(_tags_of(deliveries))
         self._gone(deliveries)
-        async with limited("settling", where=self._where):
-            if up_to is not None:
-                await self._standing.basic_ack(up_to, multiple=True)
-            for tag in singly:
-                await self._standing.basic_ack(tag)
+        await self._standing.ack(up_to, singly)
         self.settled += len(deliveries)
-        if self._appetite.cautious and deliveries:
+        if self._appetite.cautious:
             self._trust()
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Return to the queue. Only at shutdown: each return counts against a delivery limit."""
+        if not deliveries:
+            return
+        tags = _tags_of(deliveries)
+        self._marks.settle(tags)
         self._gone(deliveries)
-        async with limited("giving back", where=self._where):
-            for delivery in deliveries:
-                self._marks.finish(_tag_of(delivery))
-                await self._standing.basic_nack(_tag_of(delivery), requeue=True)
+        await self._standing.give_back(tags)
 
     def _trust(self) -> None:
         self._appetite.cautious = False
@@ -257,14 +242,11 @@ class Consumer:
         self._trust()
 
     async def _guard(self) -> None:
-        assert self._session is not None
         await guard(
-            self._session,
-            self._queue,
+            self._standing,
             self._watchdog,
             received=lambda: self._received,
             hungry=lambda: len(self._marks) < self._width,
-            where=self._where,
         )
 
     def _supervise(self, act: Callable[[], Awaitable[None]]) -> None:
@@ -279,12 +261,14 @@ class Consumer:
         self._tasks.append(asyncio.get_running_loop().create_task(supervised()))
 
     def _lose(self, error: Exception) -> None:
-        if self._session is not None:
-            self._session.lose(str(error))
+        if self._subscription is not None:
+            self._subscription.lose(str(error))
 
 
-def _tag_of(delivery: Delivery) -> int:
-    assert isinstance(delivery.token, tuple)
-    tag = delivery.token[1]
-    assert isinstance(tag, int)
-    return tag
+def _tags_of(deliveries: Sequence[Delivery]) -> list[int]:
+    """The broker's tags, of deliveries of a subscription."""
+    return [cast("tuple[Subscription, int]", delivery.token)[1] for delivery in deliveries]
+
+
+def _bytes_of(deliveries: Sequence[Delivery]) -> int:
+    return sum([len(delivery.body) for delivery in deliveries])

@@ -11,6 +11,7 @@ from bridge.errors import ConfigError
 from bridge.units import Duration
 
 TopologyMode = Literal["declare", "verify", "off"]
+Client = Literal["native", "aio-pika"]
 
 
 class ConnectionSettings(BaseModel):
@@ -20,10 +21,23 @@ class ConnectionSettings(BaseModel):
 
     url: SecretStr = Field(description="Where the broker is: amqp:// or amqps://user:password@host:port/vhost.")
     heartbeat: Duration = Field(
-        15.0, ge=5, le=600, description="Seconds between heartbeats; a dead broker is noticed after three of them."
+        15.0,
+        ge=5,
+        le=600,
+        description="Seconds between heartbeats; a dead broker is noticed after three of them at the latest.",
     )
     ca_file: str | None = Field(
         None, description="PEM file of the certificate authorities to trust instead of the system's."
+    )
+
+
+class ConsumingSettings(ConnectionSettings):
+    """A broker that is consumed from."""
+
+    client: Client = Field(
+        "native",
+        description="What speaks AMQP for deliveries and acks: the bridge's own codec (`native`), or `aio-pika`, which "
+        "costs many times the CPU. Publishing is aio-pika's in any case.",
     )
 
 

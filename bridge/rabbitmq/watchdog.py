@@ -7,19 +7,13 @@ from collections.abc import Callable
 from typing import Final
 
 from bridge.errors import Disconnected
-from bridge.rabbitmq.connection import Session, limited
+from bridge.rabbitmq.subscription import Subscription
 
 SETTLE_IN: Final = 1.0  # seconds that deliveries which are ready may take to come
 
 
 async def guard(
-    session: Session,
-    queue: str,
-    interval: float,
-    *,
-    received: Callable[[], int],
-    hungry: Callable[[], bool],
-    where: str,
+    subscription: Subscription, interval: float, *, received: Callable[[], int], hungry: Callable[[], bool]
 ) -> None:
     """
     Ask the broker every `interval` seconds in which nothing came, although something could have.
@@ -31,8 +25,7 @@ async def guard(
         await asyncio.sleep(interval)
         if received() != before or not hungry():
             continue
-        async with session.scratch() as channel, limited(f"looking at {queue}", where=where):
-            found = await channel.queue_declare(queue, passive=True)
+        ready = await subscription.depth()
         await asyncio.sleep(SETTLE_IN)
-        if found.message_count and received() == before and hungry():
-            raise Disconnected(f"{found.message_count} deliveries are ready, but none comes")
+        if ready and received() == before and hungry():
+            raise Disconnected(f"{ready} deliveries are ready, but none comes")

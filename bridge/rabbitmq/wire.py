@@ -52,6 +52,12 @@ def delivery_of(received: DeliveredMessage, origin: str, token: object) -> Deliv
 def due_delivery_of(received: DeliveredMessage, origin: str, token: object) -> Delivery:
     """One copy from the due queue, as it was before it was held. `ticket` is None when it cannot be read."""
     delivery = delivery_of(received, origin, token)
+    as_due(delivery)
+    return delivery
+
+
+def as_due(delivery: Delivery) -> None:
+    """Make a copy from the due queue what it was before it was held. `ticket` is None when it cannot be read."""
     delivery.stage = Stage.DUE
     headers = delivery.headers
     delivery.ticket = _ticket(headers)
@@ -62,9 +68,8 @@ def due_delivery_of(received: DeliveredMessage, origin: str, token: object) -> D
     ours = _ours(headers, OURS)
     delivery.headers = unpacked(theirs, ours)
     restore(delivery, ours)
-    if delivery.ticket is not None:
-        delivery.origin = delivery.ticket.origin or origin
-    return delivery
+    if delivery.ticket is not None and delivery.ticket.origin:
+        delivery.origin = delivery.ticket.origin
 
 
 def held(item: Hold) -> tuple[bytes, Basic.Properties]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bridge.core.ladder import DELIVERY_LIMIT, Ladder, Queue, safe_queue
 from bridge.core.names import namespace_for
-from bridge.rabbitmq.options import ConnectionSettings, TopologyMode, needs_client
+from bridge.rabbitmq.options import ConsumingSettings, TopologyMode, needs_client
 from bridge.reconnecting import Reconnecting
 from bridge.units import Duration, Size
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bridge.rabbitmq.consumer import Consumer
 
 
-class RabbitMQSourceSettings(ConnectionSettings):
+class RabbitMQSourceSettings(ConsumingSettings):
     """A queue of RabbitMQ 3.10 or later."""
 
     type: Literal["rabbitmq"] = Field(description="Consume a queue of RabbitMQ.")
@@ -52,20 +52,17 @@ class RabbitMQSourceSettings(ConnectionSettings):
             from bridge.rabbitmq.appetite import Appetite
             from bridge.rabbitmq.connection import checked_url
             from bridge.rabbitmq.consumer import Consumer
+            from bridge.rabbitmq.subscription import Place
         except ImportError:
             raise needs_client(f"routes.{route}.source") from None
         where = f"routes.{route}.source"
         checked_url(self.url, where=where)
 
+        place = Place(connection=self, queue=self.queue, where=where, prepare=self._prepare(route))
+
         def make(cautious: bool) -> Consumer:  # noqa: FBT001  the one thing a new session is told
-            return Consumer(
-                self,
-                self.queue,
-                appetite=Appetite(self.prefetch, self.prefetch_bytes, cautious=cautious),
-                watchdog=self.watchdog,
-                where=where,
-                prepare=self._prepare(route),
-            )
+            appetite = Appetite(self.prefetch, self.prefetch_bytes, cautious=cautious)
+            return Consumer(place, appetite=appetite, client=self.client, watchdog=self.watchdog)
 
         return Reconnecting(make, name=f"{route}.source")
 
@@ -74,7 +71,10 @@ class RabbitMQSourceSettings(ConnectionSettings):
         exchange = self.dead_letter_exchange or Ladder(namespace_for(route)).dead
         return Queue(self.queue, {**safe_queue(exchange), "x-delivery-limit": DELIVERY_LIMIT})
 
-    def _prepare(self, route: str) -> Callable[[Session], Awaitable[None]]:
+    def _prepare(self, route: str) -> Callable[[Session], Awaitable[None]] | None:
+        if self.topology == "off":
+            return None
+
         async def prepare(session: Session) -> None:
             from bridge.rabbitmq.topology import Topology, ensure
 
