@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeVar, cast
 
@@ -55,7 +56,7 @@ class Link(asyncio.Protocol):
         self._delivered = delivered
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._waiting: dict[type[object], asyncio.Future[Event]] = {}
+        self._waiting: dict[type[object], deque[asyncio.Future[Event]]] = {}  # what we said is answered in order
         self._over: asyncio.Future[None] = self._loop.create_future()  # done once the socket is gone
         self._garbled = False  # whether what we read was no AMQP
         self._flushing = False  # whether a flush is due in this turn of the loop
@@ -66,16 +67,11 @@ class Link(asyncio.Protocol):
         self.lost: asyncio.Future[str] = self._loop.create_future()
 
     def expect(self, answer: type[A]) -> asyncio.Future[A]:
-        """
-        Make a future for the next answer of this kind; there may be one at a time.
-
-        It raises Disconnected or Objection.
-        """
-        assert answer not in self._waiting
-        future = self._waiting[answer] = self._loop.create_future()
-        future.add_done_callback(lambda _: self._waiting.pop(answer, None))
+        """Make a future for the next answer of this kind that nobody waits for. It raises Disconnected or Objection."""
         if self.lost.done():
-            future.set_exception(Disconnected(self.lost.result()))
+            raise Disconnected(self.lost.result())
+        future = self._loop.create_future()
+        self._waiting.setdefault(answer, deque()).append(future)
         return cast("asyncio.Future[A]", future)
 
     async def call(self, answer: type[A]) -> A:
@@ -163,9 +159,10 @@ class Link(asyncio.Protocol):
 
     def _tell(self, event: Event) -> None:
         """What is no delivery: the answer that a call waits for, or news of the broker."""
-        waiting = self._waiting.pop(type(event), None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(event)
+        if waiting := self._waiting.get(type(event)):
+            future = waiting.popleft()
+            if not future.done():  # whoever waited may be gone
+                future.set_result(event)
         match event:
             case Opened():
                 self._beat_every(event.heartbeat / BEATS)
@@ -183,8 +180,9 @@ class Link(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         """End all calls that wait."""
-        for future in [future for future in self._waiting.values() if not future.done()]:
+        for future in [future for waiting in self._waiting.values() for future in waiting if not future.done()]:
             future.set_exception(error)
+        self._waiting.clear()
 
     def _beat_every(self, seconds: float) -> None:
         if seconds:

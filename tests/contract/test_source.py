@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bridge.core.offsets import unpack
 from bridge.kafka.session import Session
+from bridge.rabbitmq.options import Client
 from bridge.reconnecting import Reconnecting
 from bridge.sources.kafka import KafkaSourceSettings
 from bridge.sources.memory import MemorySource
@@ -39,10 +40,10 @@ class MemoryPeer(SourcePeer):
 
 
 class RabbitMQPeer(SourcePeer):
-    def __init__(self, broker: Node, vhost: str, publisher: Lab) -> None:
+    def __init__(self, broker: Node, vhost: str, publisher: Lab, client: Client) -> None:
         self._broker, self._vhost, self._publisher = broker, vhost, publisher
         settings = RabbitMQSourceSettings(
-            type="rabbitmq", url=SecretStr(broker.url_of(vhost)), queue="events", prefetch=self.prefetch
+            type="rabbitmq", url=SecretStr(broker.url_of(vhost)), queue="events", prefetch=self.prefetch, client=client
         )
         self.source = settings.build("default")
 
@@ -110,12 +111,13 @@ class TestMemorySource(SourceContract):
         await peer.source.close()
 
 
+@pytest.mark.parametrize("client", ["native", "aio-pika"])
 class TestRabbitMQSource(SourceContract):
     @pytest.fixture
-    async def peer(self, broker: Node, vhost: str) -> AsyncIterator[SourcePeer]:
+    async def peer(self, broker: Node, vhost: str, client: Client) -> AsyncIterator[SourcePeer]:
         async with lab(broker.url_of(vhost)) as publisher:
             await publisher.declare("events", {"x-delivery-limit": 100})
-            peer = RabbitMQPeer(broker, vhost, publisher)
+            peer = RabbitMQPeer(broker, vhost, publisher, client)
             await peer.source.open()
             yield peer
             await peer.source.close()

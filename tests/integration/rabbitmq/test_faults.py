@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 from pydantic import SecretStr
 
+from bridge.amqp.events import Cancelled
 from bridge.core.ladder import Ladder
 from bridge.deadletters.rabbitmq import RabbitMQDeadLettersSettings
 from bridge.delays.rabbitmq import RabbitMQDelayLine, RabbitMQDelaySettings
@@ -17,8 +18,11 @@ from bridge.model import Burial, Delivery, Hold, Ticket, Verdict
 from bridge.rabbitmq import connection, publisher, topology
 from bridge.rabbitmq.appetite import Appetite
 from bridge.rabbitmq.consumer import Consumer
-from bridge.rabbitmq.options import ConnectionSettings
+from bridge.rabbitmq.native import CHANNEL, NativeSubscription
+from bridge.rabbitmq.options import Client, ConnectionSettings
 from bridge.rabbitmq.publisher import TooLarge
+from bridge.rabbitmq.subscription import Place
+from bridge.rabbitmq.throughclient import ClientSubscription
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from devtools.rabbitmq import Node
 from tests.integration.rabbitmq.lab import lab, settle, take, until
@@ -45,8 +49,24 @@ def numbers(deliveries: list[Delivery]) -> list[int]:
     return sorted(int(delivery.body) for delivery in deliveries)
 
 
-def delay_line(url: str) -> RabbitMQDelayLine:
-    return RabbitMQDelaySettings(type="rabbitmq", url=SecretStr(url)).build("default")
+def delay_line(url: str, client: Client = "native") -> RabbitMQDelayLine:
+    return RabbitMQDelaySettings(type="rabbitmq", url=SecretStr(url), client=client).build("default")
+
+
+def place_of(url: str) -> Place:
+    return Place(connection=ConnectionSettings(url=SecretStr(url)), queue=QUEUE, where="source")
+
+
+async def cancel_unseen(consumer: Consumer) -> None:
+    """Take its consumer away from a session, which goes on without it."""
+    subscription = consumer._subscription
+    if isinstance(subscription, NativeSubscription):
+        subscription._standing.amqp.cancel(CHANNEL, subscription._tag)
+        await subscription._standing.call(Cancelled)
+    else:
+        assert isinstance(subscription, ClientSubscription)
+        assert subscription._tag
+        await subscription._standing.basic_cancel(subscription._tag)
 
 
 def source_of(url: str, **more: object) -> RabbitMQSourceSettings:
@@ -79,10 +99,10 @@ async def test_while_the_broker_blocks_publishers_nothing_is_taken_for_held(
     await line.close()
 
 
-async def test_an_alarm_and_dropped_connections_leave_no_part_dead(fresh_broker: Node) -> None:
+async def test_an_alarm_and_dropped_connections_leave_no_part_dead(fresh_broker: Node, client: Client) -> None:
     """The client's robust connection deadlocks here for ever."""
-    line = delay_line(fresh_broker.url)
-    source = source_of(fresh_broker.url).build("default")
+    line = delay_line(fresh_broker.url, client)
+    source = source_of(fresh_broker.url, client=client).build("default")
     async with lab(fresh_broker.url) as outside:
         await outside.declare(QUEUE)
     await line.open()
@@ -209,8 +229,10 @@ async def test_what_the_broker_finds_too_large_is_told_alone(broker: Node, amqp_
     await line.close()
 
 
-async def test_a_queue_that_is_deleted_and_made_again_is_consumed_again(broker: Node, amqp_url: str) -> None:
-    source = source_of(amqp_url).build("default")
+async def test_a_queue_that_is_deleted_and_made_again_is_consumed_again(
+    broker: Node, amqp_url: str, client: Client
+) -> None:
+    source = source_of(amqp_url, client=client).build("default")
     async with lab(amqp_url) as outside:
         await outside.declare(QUEUE)
         await source.open()
@@ -227,10 +249,10 @@ async def test_a_queue_that_is_deleted_and_made_again_is_consumed_again(broker: 
     await source.close()
 
 
-async def test_what_is_returned_too_often_ends_in_the_dead_letters(amqp_url: str) -> None:
+async def test_what_is_returned_too_often_ends_in_the_dead_letters(amqp_url: str, client: Client) -> None:
     dead = RabbitMQDeadLettersSettings(type="rabbitmq", url=SecretStr(amqp_url)).build("default")
     await dead.open()
-    settings = source_of(amqp_url)
+    settings = source_of(amqp_url, client=client)
     async with lab(amqp_url) as outside:
         arguments = {**settings.queue_to_declare("default").arguments}
         arguments["x-delivery-limit"] = 3
@@ -274,17 +296,16 @@ async def test_a_frozen_broker_holds_nobody_up(amqp_url: str, monkeypatch: pytes
         await line.close()
 
 
-async def test_a_consumer_that_went_deaf_is_replaced(amqp_url: str) -> None:
+async def test_a_consumer_that_went_deaf_is_replaced(amqp_url: str, client: Client) -> None:
     made: list[Consumer] = []
-    settings = source_of(amqp_url, watchdog=0.3)
+    settings = source_of(amqp_url, client=client, watchdog=0.3)
     source = settings.build("default")
     async with lab(amqp_url) as outside:
         await outside.declare(QUEUE)
         await source.open()
         session = source._session
         assert isinstance(session, Consumer)
-        assert session._tag
-        await session._standing.basic_cancel(session._tag)
+        await cancel_unseen(session)
         made.append(session)
         await outside.publish(QUEUE, b"heard")
         assert [delivery.body for delivery in await take(source, 1)] == [b"heard"]
@@ -292,8 +313,8 @@ async def test_a_consumer_that_went_deaf_is_replaced(amqp_url: str) -> None:
     await source.close()
 
 
-async def test_an_idle_or_busy_queue_is_no_reason_to_replace_anything(amqp_url: str) -> None:
-    source = source_of(amqp_url, watchdog=0.2, prefetch=2).build("default")
+async def test_an_idle_or_busy_queue_is_no_reason_to_replace_anything(amqp_url: str, client: Client) -> None:
+    source = source_of(amqp_url, client=client, watchdog=0.2, prefetch=2).build("default")
     async with lab(amqp_url) as outside:
         await outside.declare(QUEUE)
         await source.open()
@@ -308,9 +329,8 @@ async def test_an_idle_or_busy_queue_is_no_reason_to_replace_anything(amqp_url: 
     await source.close()
 
 
-async def test_deliveries_are_bounded_in_bytes(amqp_url: str) -> None:
-    settings = ConnectionSettings(url=SecretStr(amqp_url))
-    consumer = Consumer(settings, QUEUE, appetite=Appetite(256, 1 << 20), where="source")
+async def test_deliveries_are_bounded_in_bytes(amqp_url: str, client: Client) -> None:
+    consumer = Consumer(place_of(amqp_url), appetite=Appetite(256, 1 << 20), client=client)
     async with lab(amqp_url) as outside:
         await outside.declare(QUEUE)
         await consumer.open()
@@ -330,9 +350,8 @@ async def test_deliveries_are_bounded_in_bytes(amqp_url: str) -> None:
     await consumer.close()
 
 
-async def test_a_cautious_consumer_opens_up_after_the_first_settled_delivery(amqp_url: str) -> None:
-    settings = ConnectionSettings(url=SecretStr(amqp_url))
-    consumer = Consumer(settings, QUEUE, appetite=Appetite(256, cautious=True), where="source")
+async def test_a_cautious_consumer_opens_up_after_the_first_settled_delivery(amqp_url: str, client: Client) -> None:
+    consumer = Consumer(place_of(amqp_url), appetite=Appetite(256, cautious=True), client=client)
     async with lab(amqp_url) as outside:
         await outside.declare(QUEUE)
         for number in range(20):
@@ -346,8 +365,10 @@ async def test_a_cautious_consumer_opens_up_after_the_first_settled_delivery(amq
     await consumer.close()
 
 
-async def test_deliveries_that_came_back_often_are_warned_of(amqp_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    source = source_of(amqp_url).build("default")
+async def test_deliveries_that_came_back_often_are_warned_of(
+    amqp_url: str, caplog: pytest.LogCaptureFixture, client: Client
+) -> None:
+    source = source_of(amqp_url, client=client).build("default")
     async with lab(amqp_url) as outside:
         await outside.declare(QUEUE, {"x-delivery-limit": 100})
         await outside.publish(QUEUE, b"again")

@@ -9,6 +9,7 @@ from bridge.core.ladder import Ladder
 from bridge.deadletters.rabbitmq import RabbitMQDeadLettersSettings
 from bridge.delays.rabbitmq import RabbitMQDelaySettings
 from bridge.model import Burial, Hold, Ticket
+from bridge.rabbitmq.options import Client
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from devtools.rabbitmq import Node
 from tests.integration.rabbitmq.lab import POISON, lab, settle, take
@@ -17,8 +18,8 @@ QUEUE = "events"
 
 
 @pytest.mark.parametrize("poison", POISON)
-async def test_a_poison_property_stops_nothing(poison: str, broker: Node, amqp_url: str) -> None:
-    settings = RabbitMQSourceSettings(type="rabbitmq", url=amqp_url, queue=QUEUE, prefetch=1)
+async def test_a_poison_property_stops_nothing(poison: str, broker: Node, amqp_url: str, client: Client) -> None:
+    settings = RabbitMQSourceSettings(type="rabbitmq", url=amqp_url, queue=QUEUE, prefetch=1, client=client)
     source = settings.build("default")
     async with lab(amqp_url) as publisher:
         await publisher.declare(QUEUE)
@@ -41,8 +42,8 @@ async def test_a_poison_property_stops_nothing(poison: str, broker: Node, amqp_u
     await source.close()
 
 
-async def test_whatever_was_received_can_be_held_and_buried(broker: Node, amqp_url: str) -> None:
-    settings = RabbitMQSourceSettings(type="rabbitmq", url=amqp_url, queue=QUEUE, topology="declare")
+async def test_whatever_was_received_can_be_held_and_buried(broker: Node, amqp_url: str, client: Client) -> None:
+    settings = RabbitMQSourceSettings(type="rabbitmq", url=amqp_url, queue=QUEUE, topology="declare", client=client)
     source = settings.build("default")
     delay = RabbitMQDelaySettings(type="rabbitmq").build("default", settings)
     dead = RabbitMQDeadLettersSettings(type="rabbitmq").build("default", settings)

@@ -7,13 +7,16 @@ import random
 
 from pydantic import SecretStr
 
+from bridge.rabbitmq.options import Client
 from bridge.sources.rabbitmq import RabbitMQSourceSettings
 from tests.integration.rabbitmq.lab import lab, settle, take
 
 
-async def test_acks_of_many_batches_never_overtake_each_other(amqp_url: str) -> None:
+async def test_acks_of_many_batches_never_overtake_each_other(amqp_url: str, client: Client) -> None:
     """An ack that comes after a multiple ack of a higher tag closes the channel: unknown delivery tag."""
-    settings = RabbitMQSourceSettings(type="rabbitmq", url=SecretStr(amqp_url), queue="events", prefetch=500)
+    settings = RabbitMQSourceSettings(
+        type="rabbitmq", url=SecretStr(amqp_url), queue="events", prefetch=500, client=client
+    )
     source = settings.build("default")
     async with lab(amqp_url) as publisher:
         await publisher.declare("events")
