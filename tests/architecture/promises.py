@@ -10,6 +10,8 @@ from tests.architecture.source import Module, Offence, Rule, Sample, calls_of
 
 RETURNERS = frozenset({"nack", "basic_nack", "reject", "basic_reject"})
 MAY_RETURN = "bridge/rabbitmq/consumer.py"
+CARRY_OUT = frozenset({MAY_RETURN, "bridge/rabbitmq/native.py", "bridge/rabbitmq/throughclient.py"})
+"""It says so to its subscription, of which there are two kinds."""
 """The one place that gives deliveries back, at shutdown."""
 
 DECIDES_RETURN = "bridge/settling.py"
@@ -56,10 +58,10 @@ PRIVATE_DETAILS = frozenset(
 
 
 def one_returner(module: Module) -> Iterator[Offence]:
-    if module.path == MAY_RETURN:
+    if module.path in CARRY_OUT:
         return
     for called, node in calls_of(module.tree):
-        if called.rpartition(".")[2] in RETURNERS:
+        if called.rpartition(".")[2] in RETURNERS or called.endswith("amqp.give_back"):
             yield Offence(module.path, node.lineno, f"{called}() counts against delivery limits: only {MAY_RETURN} may")
 
 
@@ -165,9 +167,10 @@ RULES = (
             Sample("bridge/pipeline.py", "async def f(m):\n    await m.nack(requeue=True)"),
             Sample("bridge/rabbitmq/a.py", "async def f(c):\n    await c.basic_reject(7, requeue=False)"),
             Sample("bridge/delays/rabbitmq.py", "async def f(m):\n    await m.reject()"),
+            Sample("bridge/settling.py", "def f(link):\n    link.amqp.give_back(1, 7)"),
         ),
         (
-            Sample(MAY_RETURN, "async def f(c):\n    await c.basic_nack(7, requeue=True)"),
+            *(Sample(path, "async def f(c):\n    await c.basic_nack(7, requeue=True)") for path in CARRY_OUT),
             Sample("bridge/gate.py", "x.rejected()"),
         ),
     ),
