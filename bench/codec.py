@@ -87,20 +87,19 @@ def decoding(sizes: Sequence[int], now: int) -> Iterator[Figure]:
             bodies = [delivery.body for delivery in ready]
             yield Figure(f"floor  {shape} {size}", _parse_all(bodies), MANY)
             yield Figure(f"decode {shape} {size}", _decode_all(format_, ready, now), MANY)
-            if shape != "raw":
-                yield Figure(
-                    f"decode auto, {shape} {size}",
-                    _decode_all(build_format("auto", max_event_bytes=LARGEST), ready, now),
-                    MANY,
-                )
-                stamped = [
-                    replace(delivery, timestamp=now / 1000, position=f"t/0/{at}") for at, delivery in enumerate(ready)
-                ]
-                yield Figure(f"decode {shape} {size}, stamped", _decode_all(format_, stamped, now), MANY)
-                traced = [replace(delivery, headers={"traceparent": TRACE}) for delivery in ready]
-                yield Figure(f"decode {shape} {size}, traced", _decode_all(format_, traced, now), MANY)
-                array = [Delivery(body=b"[" + b",".join(bodies) + b"]")]
-                yield Figure(f"decode array of {shape} {size}", _decode_all(format_, array, now), MANY)
+            if shape == "raw":
+                continue
+            stamped = [
+                replace(delivery, timestamp=now / 1000, position=f"t/0/{at}") for at, delivery in enumerate(ready)
+            ]
+            traced = [replace(delivery, headers={"traceparent": TRACE}) for delivery in ready]
+            array = [Delivery(body=b"[" + b",".join(bodies) + b"]")]
+            auto = build_format("auto", max_event_bytes=LARGEST)
+            yield Figure(f"decode {shape} {size}, stamped", _decode_all(format_, stamped, now), MANY)
+            yield Figure(f"decode {shape} {size}, traced", _decode_all(format_, traced, now), MANY)
+            yield Figure(f"decode auto, {shape} {size}", _decode_all(auto, ready, now), MANY)
+            yield Figure(f"decode auto, {shape} {size}, traced", _decode_all(auto, traced, now), MANY)
+            yield Figure(f"decode array of {shape} {size}", _decode_all(format_, array, now), MANY)
 
 
 def _parse_all(bodies: Sequence[bytes]) -> Callable[[], object]:

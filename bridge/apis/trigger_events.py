@@ -16,6 +16,8 @@ FAILED = 500
 
 def unwritable_time(event: Envelope) -> str | None:
     """Name the time of an event that no ISO 8601 date can hold."""
+    if event.ts is None and event.due_at is None:
+        return None
     for field, ms in (("ts", event.ts), ("due_at", event.due_at)):
         if not in_calendar(ms):
             return f"{field} {ms} is outside the years 1000 to 9999"

@@ -17,6 +17,7 @@ an array are judged one by one. Nothing is taken for raw JSON because nothing el
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -88,13 +89,18 @@ class AutoFormat:
         self._objects = JsonFormat(AnyShape(rules), rules)
 
     def decode(self, delivery: Delivery, now: int) -> Decoded:
-        if not delivery.headers and delivery.content_type in _NOTHING_SAID:
+        if delivery.content_type in _NOTHING_SAID and not (delivery.headers and self._may_say(delivery.headers)):
             return self._objects.decode(delivery, now)
         if self._cloudevents.announced(delivery):
             return self._cloudevents.decode(delivery, now)
         if text_header(folded(delivery.headers), self._name_header) is not None:
             return self._raw.decode(delivery, now)
         return self._objects.decode(delivery, now)
+
+    def _may_say(self, headers: Mapping[str, object]) -> bool:
+        """Whether one of the headers could decide; most headers are about something else."""
+        names = "\n".join(headers).lower()
+        return self._name_header in names or "specversion" in names or "content" in names
 
 
 class AutoSettings(FormatOptions):
