@@ -111,13 +111,19 @@ class Webhook(Dialect):
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:
         (event,) = events
-        body = event.raw if event.raw_as == self._raw_as and event.due_at is None and event.data is not None else None
+        body = self._raw(event)
         if body is None:
             body = dumps(self._body(event))
         url, headers = self._url.fill(event), self._headers_for(event, secrets)
         if self._signing is not None:
             headers = {**headers, **signature_headers(identity(event), body, secrets, now)}
         return Request(self._method, url, headers, body)
+
+    def _raw(self, event: Envelope) -> bytes | None:
+        """What the publisher wrote, if it is what the body is to be."""
+        if self._raw_as is None or event.raw_as != self._raw_as or event.due_at is not None or event.data is None:
+            return None
+        return event.raw
 
     def _headers_for(self, event: Envelope, secrets: Secrets) -> Mapping[str, str]:
         return self._all_headers(self._filled(event), secrets) if self._varies else self._same_headers(secrets)

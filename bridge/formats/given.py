@@ -70,10 +70,9 @@ class Given:
         return event
 
     def add_to(self, event: Envelope) -> None:
-        """Fill in `ts`, `due_at` and `trace`. With another time than its body says, an event has no `raw` any more."""
-        if event.ts is None and self.stamp is not None:
-            event.ts = min(self.stamp, self.now)
-            event.raw = None
+        """Fill in `ts`, `due_at` and `trace`. What was delayed from elsewhere has no `raw` any more."""
+        if event.ts is None:
+            stamp(event, self.stamp, self.now)
         if event.due_at is None and self.due_at is not None:
             event.due_at = self.due_at
             event.raw = None
@@ -96,6 +95,13 @@ class Given:
             return _fingerprint(name, delivery.body)
         # With its stamp: a topic that is made anew, or cut off, counts its offsets again.
         return delivery.position if self.stamp is None else f"{delivery.position}@{self.stamp}"
+
+
+def stamp(event: Envelope, at: int | None, now: int) -> None:
+    """Let an event that has no time of its own have happened when it was published. Its `raw` does not say so."""
+    if at is not None:
+        event.ts = min(at, now)
+        event.raw = None
 
 
 def stamp_of(delivery: Delivery) -> int | None:

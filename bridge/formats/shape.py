@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from bridge.errors import PoisonError
 from bridge.formats.fields import Fields
-from bridge.formats.given import Given
+from bridge.formats.given import Given, stamp, stamp_of
 from bridge.formats.strictjson import MAX_DEPTH, load_elements, split
 from bridge.model import Delivery, Envelope, JsonValue
 
@@ -95,9 +95,12 @@ class JsonFormat:
             refuse_tombstone(delivery)
         value, canonical = load_elements(body, self._rules.max_depth)
         if type(value) is dict and (event := self._reader.usual(value, now, body if canonical else None)) is not None:
-            if given is None and event.id and (event.ts is not None or delivery.timestamp is None):
-                return [event]
-            return [(given or self._rules.given(delivery, now)).complete(event)]
+            if given is not None or not event.id:
+                given = given or self._rules.given(delivery, now)
+                return [given.complete(event)]
+            if event.ts is None and delivery.timestamp is not None:
+                stamp(event, stamp_of(delivery), now)
+            return [event]
         given = given or self._rules.given(delivery, now)
         if isinstance(value, list):
             return read_array(value, self._reader, given)

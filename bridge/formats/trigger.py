@@ -50,11 +50,11 @@ class TriggerShape(EventShape):
         event = _usual_event(inner, now, raw)
         if event is None:
             return None
-        if outer is not None:  # v1, unless it has options, which v1 does not know
+        if outer is not None:
             event.id = outer
-            event.raw_as = "trigger v1" if options is None else None
-        elif options is None or not event.id:  # v2 is sent its options, be they empty
-            event.raw_as = None
+        if event.ts is None and event.id and (outer is None) != (options is None):
+            # v1 has its id outside, and knows no options; v2 is always sent options, be they empty.
+            event.raw, event.raw_as = raw, "trigger v1" if options is None else "trigger v2"
         return event
 
     def read(self, fields: Fields, given: Given) -> Envelope:
@@ -124,7 +124,7 @@ class _Options:
 _NONE = _Options(None, "", None, {"options": {}})
 
 
-def _usual_event(event: dict[str, JsonValue], _now: int, raw: bytes | None) -> Envelope | None:
+def _usual_event(event: dict[str, JsonValue], _now: int, _raw: bytes | None) -> Envelope | None:
     """Read what stands under `event` or in `events`, where nothing in it is unusual: the `usual` of these."""
     event_id, name, context, stamp = event.get("id"), event.get("name"), event.get("context"), event.get("timestamp")
     if "payload" not in event or not is_label(name) or not (event_id is None or is_label(event_id)):
@@ -132,10 +132,7 @@ def _usual_event(event: dict[str, JsonValue], _now: int, raw: bytes | None) -> E
     ts = None if stamp is None else plain_moment(stamp)
     if len(event) != 2 + (event_id is not None) + (context is not None) + (ts is not None):
         return None
-    made = Envelope(event_id or "", name, event["payload"], None, ts, None, context)
-    if ts is None:
-        made.raw, made.raw_as = raw, "trigger v2"
-    return made
+    return Envelope(event_id or "", name, event["payload"], None, ts, None, context)
 
 
 def _is_v1(fields: Fields, event: Fields) -> bool:

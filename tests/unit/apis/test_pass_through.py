@@ -193,3 +193,26 @@ async def test_a_signature_is_of_the_bytes_that_arrive() -> None:
     assert request.body == body
     assert abs(int(request.headers["webhook-timestamp"]) - time.time()) < 60
     assert Receiver(KEY).verify(request.body, dict(request.headers)) == orjson.loads(body)
+
+
+PLAIN: list[JsonValue] = [
+    *(value for _, _, value in BODIES),
+    {"event": {"name": "a.b", "payload": 1}},
+    {"event": {"name": "a.b", "payload": 1}, "options": {}},
+    {"event": {"id": "e", "name": "a.b", "payload": 1}},
+    {"id": "e", "event": {"name": "a.b", "payload": 1}, "options": {}},
+    {"id": "e", "event": {"name": "a.b", "payload": 1, "timestamp": NOW}},
+    {"id": "e", "event": "a.b", "payload": 1},
+    {"name": "a.b", "data": {}},
+]
+
+
+@pytest.mark.parametrize("name", sorted(APIS))
+def test_no_api_takes_the_bytes_of_another_shape(name: str) -> None:
+    dialect = APIS[name]
+    for value in PLAIN:
+        for shape in FORMATS:
+            for event in events_of(orjson.dumps(value), shape, None):
+                if dialect.refuse(event) is None:
+                    passed, written = (dialect.encode([one], SECRETS, NOW).body for one in (event, replace(event)))
+                    assert meaning(passed) == meaning(written)

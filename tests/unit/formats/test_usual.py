@@ -119,6 +119,7 @@ def test_the_short_way_gives_what_the_long_way_gives(
     read_again: Any = loads(delivery.body)
     event = reader.usual(read_again, NOW, delivery.body)
     if event is not None:
+        assert event.raw is None or event.raw_as is not None
         given = Rules().given(delivery, NOW)
         assert given.complete(event) == carefully(reader, delivery)
 
