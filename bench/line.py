@@ -116,24 +116,36 @@ class ReadyTarget:
         return False
 
     async def send(self, events: Sequence[Envelope], attempts: Sequence[int]) -> Groups:  # noqa: ARG002  the port's
-        loop, wake = asyncio.get_running_loop(), asyncio.Event()
-        finished: list[tuple[int, Outcome]] = []
-        left = len(events)
-
-        def answer(at: int) -> None:
-            end = min(at + self._group, len(events))
-            finished.extend([(index, _ACCEPTED) for index in range(at, end)])
-            wake.set()
-            if end < len(events):
-                loop.call_soon(answer, end)
-
-        loop.call_soon(answer, 0)
+        answers, left = _Answers(len(events), self._group), len(events)
         while left:
-            await wake.wait()
-            wake.clear()
-            group, finished = finished, []
+            await answers.come.wait()
+            group = answers.take()
             left -= len(group)
             yield group
+
+
+class _Answers:
+    """Those that have come in since the last look."""
+
+    def __init__(self, count: int, group: int) -> None:
+        self._count = count
+        self._group = group
+        self._next = 0
+        self._ready: list[tuple[int, Outcome]] = []
+        self.come = asyncio.Event()
+        asyncio.get_running_loop().call_soon(self._answer)
+
+    def take(self) -> list[tuple[int, Outcome]]:
+        self.come.clear()
+        group, self._ready = self._ready, []
+        return group
+
+    def _answer(self) -> None:
+        begin, self._next = self._next, min(self._next + self._group, self._count)
+        self._ready += [(index, _ACCEPTED) for index in range(begin, self._next)]
+        self.come.set()
+        if self._next < self._count:
+            asyncio.get_running_loop().call_soon(self._answer)
 
 
 _ACCEPTED = Accepted()

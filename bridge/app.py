@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT, LAST_WAIT = 0.5, 30.0  # seconds between tries to reach something at the start
 LAG_INTERVAL = 1.0  # seconds
+YOUNG = 20_000  # objects; events end by reference counts, so the collector need not look at each batch in flight
 LAG_ALARM = 30.0  # seconds the event loop may hang before /livez says so
 ALONE = "copies of an event that other instances read are not suppressed: run one, or publish with the id as the key"
 
@@ -63,6 +64,8 @@ class App:
     async def run(self, stop: asyncio.Event) -> None:
         """Open, run until `stop` is set or a route dies, drain, close. Raises what a route died of."""
         async with AsyncExitStack() as stack:
+            stack.callback(gc.set_threshold, *gc.get_threshold())
+            gc.set_threshold(YOUNG)
             if self._front:
                 stack.push_async_callback(self._front.close)
                 await self._front.open()

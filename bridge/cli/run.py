@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bridge.cli.loops import factory_of
 from bridge.cli.main import FAULT, OK
 from bridge.cli.signals import Asked
 from bridge.errors import ConfigError
@@ -49,7 +50,7 @@ def _leash(word: str, asked: Asked) -> Leash:
 
 def _run(loaded: Loaded, asked: Asked, leash: Leash | None) -> int:
     try:
-        return asked.run(lambda stop: _work(loaded.settings, stop, leash))
+        return asked.run(lambda stop: _work(loaded.settings, stop, leash), factory_of(loaded.settings.event_loop))
     except asyncio.CancelledError:
         log.warning("stopped_without_draining")
         return FAULT

@@ -50,9 +50,14 @@ class Asked:
         if self._act:
             self._act()
 
-    def run(self, work: Callable[[asyncio.Event], Awaitable[Result]]) -> Result:
+    def run(
+        self,
+        work: Callable[[asyncio.Event], Awaitable[Result]],
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> Result:
         """Run `work(stop)` to its end. Raises CancelledError when a second signal cut it short."""
-        return asyncio.run(self._until_done(work))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(self._until_done(work))
 
     async def _until_done(self, work: Callable[[asyncio.Event], Awaitable[Result]]) -> Result:
         loop, stop, task = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from bridge.settings.base import Frozen
+
+EventLoop: TypeAlias = Literal["auto", "uvloop", "asyncio"]
 
 
 class AdminSettings(Frozen):

@@ -25,7 +25,7 @@ from bridge.settings.policies import (
     TimingSettings,
     UnorderedSettings,
 )
-from bridge.settings.process import AdminSettings, LogSettings
+from bridge.settings.process import AdminSettings, EventLoop, LogSettings
 from bridge.sources import SourceSettings
 from bridge.stores import StoreSettings
 from bridge.stores.sqlite import SqliteSettings
@@ -120,6 +120,11 @@ class Settings(Frozen):
         1,
         description="Processes that share the work; `auto` is the number of CPUs that may be used. More than one need "
         "a store that they can share.",
+    )
+    event_loop: EventLoop = Field(
+        "auto",
+        description="What runs the process: `uvloop`, which takes less CPU; `asyncio`, that of Python; `auto` takes "
+        "uvloop where it is installed.",
     )
     drain_timeout: Duration = Field(
         20.0, ge=0, le=3600, description="How long to finish what is under way when asked to stop."
