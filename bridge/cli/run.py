@@ -49,8 +49,14 @@ def _leash(word: str, asked: Asked) -> Leash:
 
 
 def _run(loaded: Loaded, asked: Asked, leash: Leash | None) -> int:
+    from bridge.workers.cpus import workers_of
+
+    settings = loaded.settings
+    count = workers_of(settings.workers) if leash is None else 1
     try:
-        return asked.run(lambda stop: _work(loaded.settings, stop, leash), factory_of(loaded.settings.event_loop))
+        if count > 1:
+            return asked.run(lambda stop: _parent(settings, count, stop))  # uvloop keeps SIGCHLD to itself
+        return asked.run(lambda stop: _work(settings, stop, leash), factory_of(settings.event_loop))
     except asyncio.CancelledError:
         log.warning("stopped_without_draining")
         return FAULT
@@ -61,15 +67,16 @@ def _run(loaded: Loaded, asked: Asked, leash: Leash | None) -> int:
         return FAULT
 
 
+async def _parent(settings: Settings, count: int, stop: asyncio.Event) -> int:
+    """Be the parent of so many workers."""
+    from bridge.workers.supervisor import Supervisor
+
+    command = [sys.executable, *sys.orig_argv[1:]]
+    return await Supervisor(command, count, settings.admin, settings.drain_timeout).run(stop)
+
+
 async def _work(settings: Settings, stop: asyncio.Event, leash: Leash | None) -> int:
-    """Be a worker, the parent of some, or all there is."""
-    from bridge.workers.cpus import workers_of
-
-    if leash is None and (count := workers_of(settings.workers)) > 1:
-        from bridge.workers.supervisor import Supervisor
-
-        command = [sys.executable, *sys.orig_argv[1:]]
-        return await Supervisor(command, count, settings.admin, settings.drain_timeout).run(stop)
+    """Be a worker, or all there is."""
     from bridge import app
 
     if leash is None:

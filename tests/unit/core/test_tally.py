@@ -16,6 +16,15 @@ def test_a_histogram_counts_like_a_naive_one(values: list[float]) -> None:
     assert histogram.cumulative() == [*zip(("0.1", "1.0", "10.0"), naive, strict=True), ("+Inf", len(values))]
 
 
+def test_a_value_may_be_counted_many_times_at_once() -> None:
+    one_by_one, at_once = Histogram(), Histogram()
+    one_by_one.observe([0.25] * 3 + [7.0])
+    at_once.add(0.25, 3)
+    at_once.add(7.0, 1)
+
+    assert (at_once.counts, at_once.sum) == (one_by_one.counts, one_by_one.sum)
+
+
 def test_the_law_is_broken_by_a_delivery_that_vanished() -> None:
     tally = Tally()
     tally.received[Stage.INTAKE] = 3

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import PoisonError
-from bridge.formats.envelope import decode, encode
+from bridge.formats.envelope import checksum, decode, encode
 from bridge.formats.fields import LONGEST
+from bridge.formats.strictjson import loads
 from bridge.model import Envelope, JsonValue
 from tests.unit.formats.test_strictjson import json_values, same
 
@@ -41,6 +45,16 @@ def test_the_deepest_data_that_was_let_in_is_written_and_read() -> None:
         deep = {"a": deep}
     event = Envelope(id="1", name="a.b", data=deep)
     assert decode(encode(event)) == event
+
+
+def test_the_checksum_is_of_name_and_data_alone_however_they_were_written() -> None:
+    def event(body: bytes, **fields: Any) -> Envelope:
+        return replace(Envelope(id="1", name="a.b", data=loads(body)), **fields)
+
+    one = checksum(event(b'{"n": 1, "word": "\\u00e9"}'))
+    assert one == checksum(event('{"n":1,"word":"é"}'.encode(), id="2", ts=5))
+    assert one != checksum(event(b'{"n": 2, "word": "\\u00e9"}'))
+    assert one != checksum(event('{"n":1,"word":"é"}'.encode(), name="a.c"))
 
 
 @pytest.mark.parametrize(
