@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import httptools
 
@@ -57,8 +57,7 @@ class Caller(asyncio.Protocol):
         self._answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # those of uvloop are not derived from it
         self._others.add(self)
         loop = asyncio.get_running_loop()
         self._timers = [loop.call_later(self._within, self._give_up), loop.call_later(self._life, self.cut)]

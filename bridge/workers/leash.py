@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from prometheus_client import CollectorRegistry
 
@@ -120,8 +120,7 @@ class _Line(asyncio.BaseProtocol):
         self._ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # that of uvloop is not derived from it
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The parent is gone, or all was said."""
