@@ -54,7 +54,8 @@ class Settling:
 
     def owns(self, slot: Slot) -> bool:
         """Whether the broker still counts on us for it: settling it would be heard."""
-        return self.sources[slot.stage].owns(slot.carrier.delivery)
+        delivery = slot.carrier.delivery
+        return self.sources[delivery.stage].owns(delivery)
 
     async def carry_out(self, ledger: Ledger, owner: str) -> None:
         """

@@ -51,18 +51,15 @@ class Unpacker:
     control: Callable[[Delivery, int], Control | None] | None = None
     last_delay_wins: bool = False
 
-    def unpack(self, deliveries: Sequence[Delivery], now: int, ledger: Ledger) -> list[Slot]:
-        """All slots of the deliveries, entered into the ledger, which is also told of those that end right here."""
-        slots: list[Slot] = []
+    def unpack(self, deliveries: Sequence[Delivery], now: int, ledger: Ledger) -> None:
+        """Enter all slots of the deliveries into the ledger, and tell it of those that end right here."""
         for delivery in deliveries:
             items = self._items(delivery, now)
             carrier = Carrier(delivery, len(items))
             for item in items:
                 slot = self._slot(carrier, item, now)
-                slots.append(slot)
                 ledger.admit(slot)
                 self._sift(slot, item, now, ledger)
-        return slots
 
     def _items(self, delivery: Delivery, now: int) -> Sequence[Item]:
         try:

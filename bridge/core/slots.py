@@ -123,7 +123,7 @@ def kin_of(slot: Slot) -> Hashable:
     The store answers a copy that came due and its own original differently; an order is no copy of its event; and of
     two that are due at different times, the second may be meant to replace the first.
     """
-    stage = slot.stage
+    stage = slot.carrier.delivery.stage
     if stage is Stage.INTAKE and not slot.replaces and slot.control is None and not slot.gen:
         return slot.key
     due_at = slot.event.due_at if slot.replaces else None
@@ -132,6 +132,6 @@ def kin_of(slot: Slot) -> Hashable:
 
 def ask_of(slot: Slot) -> Ask:
     """What the key store is asked. An order asks like a new event, whatever way it came."""
-    if slot.stage is Stage.DUE and slot.control is None:
+    if slot.carrier.delivery.stage is Stage.DUE and slot.control is None:
         return Ask(slot.key, Stage.DUE, slot.gen, slot.alarm)
     return Ask(slot.key, Stage.INTAKE, 0, slot.event.due_at or 0, slot.replaces)

@@ -48,9 +48,14 @@ class Records:
             self._waiting.pop(key, None)
 
     def claim(self, ask: Ask, bid: Claimed, now: int) -> Claim:
-        record, answer = claims.claim(self.get(ask.key), ask, bid, now)
+        key = ask.key
+        before = self._claims.get(key) or self._waiting.get(key)
+        if before is None:  # as nearly always; the protocol says the same, with more words
+            self._claims[key] = bid
+            return claims.GRANTED
+        record, answer = claims.claim(before, ask, bid, now)
         if isinstance(record, Claimed):
-            self._claims[ask.key] = record  # ours, or unchanged
+            self._claims[key] = record  # ours, or unchanged
         return answer
 
     def renew(self, key: bytes, bid: Claimed, now: int) -> bool:
