@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,6 +16,7 @@ from bridge.core import claims
 from bridge.errors import StoreUnavailable
 from bridge.model import Answer, Ask, Claim, Move, Schedule, Stage, Standing, State, StoreStats
 from bridge.redis.options import RedisConnectionSettings, needs_client
+from bridge.redis.together import Together
 from bridge.stores.clock import Clock
 from bridge.units import Duration
 
@@ -75,6 +77,7 @@ class RedisStore:
         self._in_doubt: dict[str, str] = {}  # owner -> the call that got no answer
         self._instance = secrets.token_hex(6)
         self._calls = count(1)
+        self._commits: dict[float, Together] = {}  # by ttl, of which there is one
 
     async def open(self) -> None:
         """Look at every server. Raises StoreUnavailable, or ConfigError where waiting cannot help."""
@@ -94,6 +97,8 @@ class RedisStore:
         link, self._link = self._link, None
         if link:
             await link.close()
+        for together in self._commits.values():
+            await together.close()
 
     def stats(self) -> StoreStats:
         """What one instance knows: whether it reaches the server. How many keys there are is the server's to say."""
@@ -125,7 +130,13 @@ class RedisStore:
         return [bool(reply) for reply in replies]
 
     async def commit(self, keys: Sequence[bytes], *, ttl: float) -> None:
-        await self._all("commit", keys, [_ms(ttl)])
+        """Mark as done. Marks that come while others are on their way go together, in the next call."""
+        if (together := self._commits.get(ttl)) is None:
+            together = self._commits[ttl] = Together(partial(self._commit, _ms(ttl)))
+        await together(keys)
+
+    async def _commit(self, ttl: int, keys: Sequence[bytes]) -> None:
+        await self._all("commit", keys, [ttl])
 
     async def release(self, keys: Sequence[bytes], *, owner: str) -> None:
         self._in_doubt.pop(owner, None)
