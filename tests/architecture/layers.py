@@ -68,7 +68,9 @@ CLIENTS = frozenset({"aio_pika", "aiormq", "pamqp", "aiokafka", "confluent_kafka
 BROKERS = frozenset({"rabbitmq", "kafka", "redis"})
 """What the adapters of one broker or store share; its client may be imported there."""
 
-CLIENT_FREE = frozenset({"bridge.rabbitmq.options", "bridge.kafka.options", "bridge.redis.options"})
+CLIENT_FREE = frozenset(
+    {"bridge.rabbitmq.options", "bridge.kafka.options", "bridge.redis.options", "bridge.redis.together"}
+)
 """What of the shared code may be imported early, because it gets along without the client."""
 
 
