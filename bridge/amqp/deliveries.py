@@ -20,7 +20,7 @@ MAX_BODY: Final = 536_870_912  # octets; what RabbitMQ's `max_message_size` can 
 BASIC: Final = 60  # the class of basic.deliver and of the properties behind it
 
 _FIXED: Final = 12  # octets of a frame of basic.deliver before the consumer tag: lead, class, method, size of the tag
-_TAG: Final = struct.Struct(">QB")  # delivery tag, redelivered
+_TAG: Final = struct.Struct(">Q?")  # delivery tag, redelivered
 _CONTENT: Final = struct.Struct(">HHQ")  # class, weight, size of the body
 _HEAD: Final = struct.Struct(">3sIH2xQ")  # of a whole frame: type and channel, size, class, size of the body
 _NEXT: Final = struct.Struct(">B3sI")  # the end of that frame, and of the next one: type and channel, size
@@ -84,7 +84,7 @@ class Deliveries:
                 delivery_tag, redelivered = tag_from(data, behind)
                 here = behind + rest
                 back = data[behind + 9 : here]
-                names = backs.get(back) or self._named(back)
+                exchange, routing_key = backs.get(back) or self._named(back)
                 kind, size, of_class, body_size = head_from(data, here)
                 if kind != its_head or of_class != BASIC or not _LEAST <= size <= room:
                     return at
@@ -104,8 +104,9 @@ class Deliveries:
                             channel,
                             consumer_tag,
                             delivery_tag,
-                            redelivered & 1 == 1,
-                            *names,
+                            redelivered,
+                            exchange,
+                            routing_key,
                             data[body:behind],
                             data[start:here],
                         ),
@@ -128,7 +129,7 @@ class Deliveries:
         except (struct.error, IndexError):
             raise ProtocolError("basic.deliver is cut short") from None
         self._remember(data[at:behind], consumer_tag, stop - behind, channel)
-        self._open[channel] = _Pieces(consumer_tag, (delivery_tag, redelivered & 1 == 1), names)
+        self._open[channel] = _Pieces(consumer_tag, (delivery_tag, redelivered), names)
 
     def head(self, channel: int, payload: bytes) -> Delivered | None:
         """Take the properties of a delivery; the delivery if it has no body."""
