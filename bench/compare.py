@@ -50,6 +50,7 @@ class Extent:
 
     rounds: int = 3
     share: float = 1.0  # of EVENTS
+    margin: int = MARGIN  # events before and behind them, which are not measured
     rate: float = 500.0  # events a second while latency is measured
     seconds: float = 4.0  # for so long
     backlog: int = 120_000  # events that wait while memory is measured
@@ -99,7 +100,7 @@ class Meeting:
 
     def course(self, lane: Lane) -> Course:
         events = int(EVENTS[lane.road.replace("-classic", "")] * self.extent.share)
-        return Course(self.place, self.sink, events, MARGIN)
+        return Course(self.place, self.sink, events, self.extent.margin)
 
     def warm(self, lane: Lane) -> None:
         """Let the bridge make what it keeps at the broker, once for all rounds; nothing of it is measured."""

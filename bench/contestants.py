@@ -39,9 +39,9 @@ def bridge(place: Place, more: Mapping[str, Any]) -> Start:
         origin = job.target.removesuffix(path_of(arrays=job.arrays))
         target = {"type": "inngest"} if job.arrays else {"type": "trigger", "version": "v1"}
         settings = {
-            "source": place.source(),
             "admin": {"enabled": False},
             **more,
+            "source": {**place.source(), **more.get("source", {})},
             "target": {**target, "url": origin, "key": KEY, **more.get("target", {})},
         }
         return bridge_command(settings, folder)

@@ -86,8 +86,7 @@ class Growth:
             for room in self.steps.flight:
                 count = min(MOST, max(500, room * 150))
                 course = Course(place, sink, count, count // 10, wait=SLOW_TARGET)
-                limits = {"limits": {"max_in_flight": room}}
-                yield self._point(course, road, room, limits | {"target": {"http": {"concurrency": room}}})
+                yield self._point(course, road, room, roomy(place, room))
 
         return over([road for road in self.roads if not LANES[road].arrays], measure)
 
@@ -123,6 +122,12 @@ class Growth:
         runs = [course.measure(LANES[road], start) for _ in range(self.steps.runs)]
         self.complaints += course.complaints
         return {"road": road, "x": x, **medians(runs)}
+
+
+def roomy(place: Place, room: int) -> dict[str, Any]:
+    """Settings for so many events in flight: in the process, over HTTP, and off a broker that counts deliveries."""
+    settings = {"limits": {"max_in_flight": room}, "target": {"http": {"concurrency": room}}}
+    return settings | ({"source": {"prefetch": room}} if place.broker == "rabbitmq" else {})
 
 
 def medians(runs: Sequence[Run]) -> dict[str, float]:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import delays
+from bench import compare, delays, waiting
+from bench.compare import Extent, Meeting, Trials
 from bench.contestants import BRIDGE, HAND_WRITTEN, contestants
 from bench.course import Course
 from bench.measuring import SinkProcess, running_sink
 from bench.places import Lane, Queue, Topic
 from bench.publishing import RabbitMQPublisher
+from bench.report import results
 from bench.road import race
 from devtools.kafka import KafkaNode
 from devtools.rabbitmq import Node
@@ -57,6 +59,38 @@ def test_the_same_process_tells_its_cost_and_its_latency(broker: Node, vhost: st
     assert len(latency.ms) == 100
     assert min(latency.ms) > 0
     assert latency.cpu > 0
+
+
+def test_all_figures_of_a_road_are_taken_in_turn(broker: Node, vhost: str, sink: SinkProcess) -> None:
+    extent = Extent(rounds=2, share=0.02, margin=100, seconds=0.2, backlog=500, sampling=2.0, programs=INSTALLED)
+    meeting = Meeting(Queue(broker, vhost), sink, extent, Trials())
+    meeting.go([Queue.lanes[2]])
+    assert meeting.trials.failures == {}
+    for found in results(list(meeting.trials.entries.values())):
+        assert found["program"] in INSTALLED
+        assert len(found["runs"]["cpu_us_per_event"]) == 2
+        assert 0 < found["p50_ms"] <= found["p99_ms"]
+        assert found["rss_mb"] > 10
+        assert found["ratio"].keys() == {HAND_WRITTEN}
+
+
+def test_who_fails_is_left_out_of_further_rounds(
+    broker: Node, vhost: str, sink: SinkProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "contestants", lambda _place, arrays: {BRIDGE: lambda _job, _home: ["false"]})  # noqa: ARG005  its name is the caller's
+    extent = Extent(rounds=2, share=0.0, margin=1, seconds=0.1, backlog=10, sampling=0.1)
+    meeting = Meeting(Queue(broker, vhost), sink, extent, Trials())
+    meeting.go([Queue.lanes[1]])
+    assert list(meeting.trials.failures) == [("rabbitmq-classic-post", BRIDGE)]
+    assert "it ended with code 1" in meeting.trials.faults()[0]
+    assert results(list(meeting.trials.entries.values())) == []
+
+
+def test_many_are_held_and_the_one_that_is_due_comes(broker: Node, vhost: str, sink: SinkProcess) -> None:
+    held = waiting.measure(Queue(broker, vhost), sink, Queue.lanes[0], 25)
+    assert held.cpu > 0
+    assert held.peak > 10
+    assert held.late >= 0
 
 
 def test_memory_is_read_while_events_wait(broker: Node, vhost: str, sink: SinkProcess) -> None:
