@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.architecture.layers import CLIENT_FREE, CLIENTS
 from tests.architecture.source import ROOT, modules
 
@@ -53,3 +55,38 @@ def test_the_command_line_does_not_load_what_it_does_not_need() -> None:
         [sys.executable, "-c", probe, *heavy], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60
     )
     assert run.stdout.split() == []
+
+
+BUILD = """
+import sys
+from bridge.app import App
+from bridge.settings.load import load
+import bridge.cli.run
+App(load(file=None, environment={}, assignments=sys.argv[2:]).settings)
+print(*sorted(name for name in sys.argv[1].split(",") if name in sys.modules))
+"""
+"""Build a process from its settings, as `run` does, and tell which of these modules are loaded then."""
+
+OTHERS = frozenset({"aiohttp", "bridge.devserver", "bridge.workers", "matplotlib"})
+
+
+@pytest.mark.parametrize(
+    ("client", "settings"),
+    [
+        ("aiokafka", ["source.type=kafka", "source.bootstrap_servers=127.0.0.1:9", "source.topics=orders"]),
+        ("aio_pika", ["source.type=rabbitmq", "source.url=amqp://127.0.0.1:9", "source.queue=orders"]),
+    ],
+)
+def test_a_process_loads_no_more_than_it_uses(client: str, settings: list[str]) -> None:
+    """What it loads costs it some seconds at its start and some dozens of megabytes for ever."""
+    rest = ["target.type=webhook", "target.url=http://127.0.0.1:9", "store.type=memory", "workers=1"]
+    looked_for = ",".join(sorted({client, "redis", "aiokafka", "aio_pika", *OTHERS}))
+    run = subprocess.run(
+        [sys.executable, "-c", BUILD, looked_for, *settings, *rest],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.stdout.split() == [client], run.stderr
