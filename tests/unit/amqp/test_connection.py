@@ -158,12 +158,16 @@ def test_a_channel_that_the_broker_closes_leaves_the_others() -> None:
     connection.open_channel(1)
 
 
-def test_a_channel_may_be_closed_within_a_delivery() -> None:
+def test_a_channel_may_be_closed_within_a_delivery_and_used_again() -> None:
     connection = broker.opened(1)
     begun = b"".join(broker.delivery()[:-1])
     assert connection.receive_data(begun + broker.close(1, 541, b"queue is gone")) == [
         ChannelClosed(1, 541, "queue is gone")
     ]
+    connection.open_channel(1)
+    opened, delivered = connection.receive_data(broker.channel_open_ok() + b"".join(broker.delivery()))
+    assert opened == ChannelOpened(1)
+    assert isinstance(delivered, Delivered)
 
 
 def test_what_comes_for_a_channel_that_we_are_closing_is_skipped() -> None:

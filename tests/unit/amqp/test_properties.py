@@ -54,6 +54,9 @@ contents = st.recursive(
 )
 
 
+LONGER = field(b"k", b"S", struct.pack(">I", 6) + b"cut")  # a text that goes beyond the table that it is in
+
+
 def same(one: object, other: object) -> bool:
     """Whether two values are equal and of the same kinds, where no number is equal to itself."""
     return repr(one) == repr(other) or (one == other and type(one) is type(other))
@@ -66,6 +69,7 @@ def same(one: object, other: object) -> bool:
 @example(field(b"k", b"D", b"\x02" + struct.pack(">I", 12_345)))
 @example(field(b"k", b"?", b""))
 @example(field(b"k", b"S", b"\x00"))
+@example(field(b"t", b"F", size(LONGER) + LONGER) + field(b"behind", b"S", size(b"text") + b"text"))
 @example(field(b"k", b"f", b"\x7f\xc0\x00\x00"))
 @example(nested(MAX_DEPTH - 1))
 @example(nested(MAX_DEPTH))
