@@ -145,6 +145,7 @@ BAD = {
     "a basic.deliver without a routing key": broker.method(1, 60, 60, b"\x04ctag" + b"\0" * 8 + b"\0\0") + REST,
     "a basic.deliver with a key cut short": broker.method(1, 60, 60, b"\x04ctag" + b"\0" * 9 + b"\0\x09event") + REST,
     "a basic.deliver that goes on": broker.method(1, 60, 60, b"\x04ctag" + b"\0" * 9 + b"\0\x04events") + REST,
+    "a basic.deliver that ends twice": broker.method(1, 60, 60, b"\x04ctag" + b"\0" * 9 + b"\0\x04even\xces") + REST,
     "a basic.deliver without its end": broker.deliver()[:-1] + b"\x00" + REST,
     "properties without their end": broker.deliver() + broker.header(1, 1)[:-1] + b"\x00" + broker.frame(3, 1, b"x"),
     "a body without its end": broker.deliver() + broker.header(1, 1) + broker.frame(3, 1, b"x")[:-1] + b"\x00",
