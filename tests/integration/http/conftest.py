@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import stat
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import uvloop
 
-from tests.integration.http.rig import KINDS, until
+from tests.integration.http.rig import KINDS, open_sockets, until
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -29,20 +26,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest_asyncio.fixture(autouse=True)
 async def _nothing_left() -> AsyncIterator[None]:
     """Fail where the test leaves a task or a socket behind, or something that warns that it was never closed."""
-    tasks, sockets = asyncio.all_tasks(), _sockets()
+    tasks, sockets = asyncio.all_tasks(), open_sockets()
     yield
     await until(lambda: asyncio.all_tasks() <= tasks | {asyncio.current_task()})
-    await until(lambda: _sockets() <= sockets)
+    await until(lambda: open_sockets() <= sockets)
     gc.collect()
-
-
-def _sockets() -> set[int]:
-    """The numbers of all sockets of this process."""
-    return {int(entry.name) for entry in Path("/dev/fd").iterdir() if _is_socket(int(entry.name))}
-
-
-def _is_socket(fd: int) -> bool:
-    try:
-        return stat.S_ISSOCK(os.fstat(fd).st_mode)
-    except OSError:  # that of the listing itself
-        return False

@@ -29,6 +29,7 @@ from tests.integration.http.rig import (
     ask,
     client_of,
     heals,
+    open_sockets,
     reason,
     target_of,
     until,
@@ -156,10 +157,12 @@ async def test_an_idle_connection_is_closed_after_its_time(kind: str) -> None:
 async def test_an_answer_before_the_whole_request_counts(kind: str, read_on: bool) -> None:
     refusal = b"HTTP/1.1 413 X\r\ncontent-length: 3\r\n\r\nbig"
     async with HostileServer(plain(), talk=early(refusal, read_on=read_on)) as server, client_of(kind) as client:
+        before = open_sockets()
         answer = await ask(client, server.url, large(kind))
         assert isinstance(answer, Response)
         assert (answer.status, answer.body) == (413, b"big")
         if kind != "aiohttp":  # which takes a request for sent that is still in its buffer, and keeps the connection
+            await until(lambda: len(open_sockets() - before) <= 1)  # the server's own end
             await heals(client, server)
             assert server.connections == 2
 
