@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from bridge.apis import HttpOptions
@@ -25,13 +28,16 @@ NO_HTTP = "the answer is no HTTP; the event may have arrived"
 LATE = "no answer in time; the event may have arrived"
 
 
+FOLDER = Path(__file__).parents[2] / "fakes" / "tls"
+CA = {"ca_file": str(FOLDER / "ca.pem")}  # to read those of the system takes longer than most tests
+
 KINDS = ("aiohttp", "native")
 
 
 @asynccontextmanager
 async def client_of(kind: str, **options: Any) -> AsyncIterator[Client]:
     """An open client, closed in the end."""
-    client = make_client(HttpOptions.model_validate({"client": kind, **options}), where="target")
+    client = make_client(HttpOptions.model_validate({"client": kind, **CA, **options}), where="target")
     await client.open()
     try:
         yield client
@@ -41,7 +47,7 @@ async def client_of(kind: str, **options: Any) -> AsyncIterator[Client]:
 
 def target_of(kind: str, url: str, type_: str = "webhook", **fields: Any) -> AbstractAsyncContextManager[HttpTarget]:
     """An open target that sends by this client, and tries once."""
-    http = {"client": kind, **fields.pop("http", {})}
+    http = {"client": kind, **CA, **fields.pop("http", {})}
     return target_at(url, type_, http=http, **fields)
 
 
@@ -88,3 +94,15 @@ async def heals(client: Client, server: HostileServer) -> None:
             return
         assert answer.passing, answer
     raise AssertionError("it stays ill")
+
+
+def open_sockets() -> set[int]:
+    """The numbers of all sockets of this process."""
+    return {int(entry.name) for entry in Path("/dev/fd").iterdir() if _is_socket(int(entry.name))}
+
+
+def _is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:  # that of the listing itself
+        return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +12,7 @@ from bridge.model import Misconfigured, Response
 from bridge.targets.failures import Failure
 from tests.fakes.hostile import OK, Behaviour, HostileServer, Received, Talk, Writer, plain, raw, silence
 from tests.fakes.hostile_talk import ignore, leave_at_once, listen_only, reset_at_once
-from tests.integration.http.rig import LATE, PATIENCE, ask, client_of, heals, reason, until
-
-FOLDER = Path(__file__).parents[2] / "fakes" / "tls"
-CA = {"ca_file": str(FOLDER / "ca.pem")}
+from tests.integration.http.rig import CA, FOLDER, LATE, PATIENCE, ask, client_of, heals, reason, until
 
 
 def context_of(certificate: str = "server.pem") -> ssl.SSLContext:
@@ -29,7 +25,7 @@ def context_of(certificate: str = "server.pem") -> ssl.SSLContext:
 async def test_a_trusted_server_is_spoken_to_on_one_connection(kind: str, version: ssl.TLSVersion) -> None:
     context = context_of()
     context.minimum_version = context.maximum_version = version
-    async with HostileServer(plain(), tls=context) as server, client_of(kind, **CA) as client:
+    async with HostileServer(plain(), tls=context) as server, client_of(kind) as client:
         for _ in range(10):
             assert isinstance(await ask(client, server.url, bytes(100_000)), Response)
         await heals(client, server)
@@ -47,7 +43,7 @@ async def test_a_certificate_may_vouch_for_itself(kind: str) -> None:
 @pytest.mark.parametrize(
     ("certificate", "trust", "words"),
     [
-        ("server.pem", {}, "unable to get local issuer certificate"),
+        ("server.pem", {"ca_file": None}, "unable to get local issuer certificate"),
         ("self-signed.pem", CA, "self-signed certificate"),
         ("other.pem", CA, "IP address mismatch"),
         ("expired.pem", CA, "certificate has expired"),
@@ -83,7 +79,7 @@ async def test_the_host_is_named_in_the_handshake(kind: str, monkeypatch: pytest
         return [(2, 1, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
-    async with HostileServer(plain(), tls=context) as server, client_of(kind, **CA) as client:
+    async with HostileServer(plain(), tls=context) as server, client_of(kind) as client:
         assert isinstance(await ask(client, f"https://other.test:{server.port}"), Response)
     assert asked == ["other.test"]
 
@@ -95,9 +91,9 @@ async def test_our_own_certificate_is_shown_where_it_is_asked_for(kind: str, ver
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(FOLDER / "ca.pem")
     async with HostileServer(plain(), tls=context) as server:
-        async with client_of(kind, **CA, cert_file=str(FOLDER / "client.pem")) as client:
+        async with client_of(kind, cert_file=str(FOLDER / "client.pem")) as client:
             assert isinstance(await ask(client, server.url), Response)
-        async with client_of(kind, **CA) as client:
+        async with client_of(kind) as client:
             assert reason(await ask(client, server.url))
     assert len(server.requests) == 1
 
@@ -112,14 +108,14 @@ async def test_old_tls_is_not_spoken(kind: str) -> None:
     context = context_of()
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
-    async with HostileServer(plain(), tls=context) as server, client_of(kind, **CA) as client:
+    async with HostileServer(plain(), tls=context) as server, client_of(kind) as client:
         assert reason(await ask(client, server.url)).startswith("connect: ")
     assert server.requests == []
 
 
 @pytest.mark.parametrize("talk", [ignore, listen_only])
 async def test_a_handshake_that_never_ends(kind: str, talk: Talk) -> None:
-    async with HostileServer(plain(), talk=talk) as server, client_of(kind, **CA, connect_timeout=0.3) as client:
+    async with HostileServer(plain(), talk=talk) as server, client_of(kind, connect_timeout=0.3) as client:
         answer = await ask(client, server.url.replace("http", "https"))
         assert isinstance(answer, Failure)
         assert reason(answer) == "connect: timed out"
@@ -128,14 +124,14 @@ async def test_a_handshake_that_never_ends(kind: str, talk: Talk) -> None:
 
 @pytest.mark.parametrize("talk", [leave_at_once, reset_at_once])
 async def test_a_server_that_leaves_in_the_handshake(kind: str, talk: Talk) -> None:
-    async with HostileServer(plain(), talk=talk) as server, client_of(kind, **CA) as client:
+    async with HostileServer(plain(), talk=talk) as server, client_of(kind) as client:
         answer = await ask(client, server.url.replace("http", "https"))
         assert isinstance(answer, Failure)
         assert reason(answer).startswith("connect: ")
 
 
 async def test_tls_to_a_server_without(kind: str) -> None:
-    async with HostileServer(plain(), talk=plain_refusal) as server, client_of(kind, **CA) as client:
+    async with HostileServer(plain(), talk=plain_refusal) as server, client_of(kind) as client:
         assert reason(await ask(client, server.url.replace("http", "https"))).startswith("connect: ")
 
 
@@ -165,7 +161,7 @@ def answer_and_drop(data: bytes) -> Behaviour:
 
 
 async def test_a_connection_may_end_without_the_end_of_tls_after_a_whole_answer(kind: str) -> None:
-    async with HostileServer(answer_and_drop(OK), tls=context_of()) as server, client_of(kind, **CA) as client:
+    async with HostileServer(answer_and_drop(OK), tls=context_of()) as server, client_of(kind) as client:
         assert isinstance(await ask(client, server.url), Response)
         await until(server.gone.is_set)
         await heals(client, server)
@@ -174,7 +170,7 @@ async def test_a_connection_may_end_without_the_end_of_tls_after_a_whole_answer(
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhal"])
 async def test_but_not_before(kind: str, data: bytes) -> None:
-    async with HostileServer(answer_and_drop(data), tls=context_of()) as server, client_of(kind, **CA) as client:
+    async with HostileServer(answer_and_drop(data), tls=context_of()) as server, client_of(kind) as client:
         assert reason(await ask(client, server.url)).endswith("the event may have arrived")
         assert len(server.requests) == 1
         await heals(client, server)
@@ -188,7 +184,7 @@ async def test_what_comes_unasked_over_tls_answers_nothing(kind: str) -> None:
     keepalive = 0.3 if kind == "aiohttp" else 600  # see test_connections
     async with (
         HostileServer(babble, tls=context_of()) as server,
-        client_of(kind, **CA, keepalive=keepalive) as client,
+        client_of(kind, keepalive=keepalive) as client,
     ):
         assert isinstance(await ask(client, server.url), Response)
         await asyncio.wait_for(server.gone.wait(), PATIENCE)
@@ -197,13 +193,13 @@ async def test_what_comes_unasked_over_tls_answers_nothing(kind: str) -> None:
 
 
 async def test_time_is_limited_over_tls(kind: str) -> None:
-    async with HostileServer(silence, tls=context_of()) as server, client_of(kind, **CA, timeout=1) as client:
+    async with HostileServer(silence, tls=context_of()) as server, client_of(kind, timeout=1) as client:
         assert reason(await ask(client, server.url)) == LATE
         await until(lambda: server.under_way == 0)
 
 
 async def test_closing_ends_what_is_under_way_over_tls(kind: str) -> None:
-    async with HostileServer(silence, tls=context_of()) as server, client_of(kind, **CA) as client:
+    async with HostileServer(silence, tls=context_of()) as server, client_of(kind) as client:
         asking = [asyncio.create_task(ask(client, server.url)) for _ in range(3)]
         await until(lambda: len(server.requests) == 3)
         await asyncio.wait_for(client.close(), 15)
@@ -215,7 +211,7 @@ async def test_closing_ends_what_is_under_way_over_tls(kind: str) -> None:
 async def test_a_redirect_to_a_server_without_tls_is_not_followed(kind: str) -> None:
     async with HostileServer(plain()) as elsewhere:
         redirect = raw(f"HTTP/1.1 308 X\r\nlocation: {elsewhere.url}\r\ncontent-length: 0\r\n\r\n".encode())
-        async with HostileServer(redirect, tls=context_of()) as server, client_of(kind, **CA) as client:
+        async with HostileServer(redirect, tls=context_of()) as server, client_of(kind) as client:
             answer = await ask(client, server.url, headers={"authorization": "Bearer canary"})
     assert isinstance(answer, Response)
     assert answer.status == 308
