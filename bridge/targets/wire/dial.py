@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from bridge.apis import HttpOptions
 from bridge.targets.tls import client_context
@@ -47,12 +47,12 @@ async def _through(
     proxy: Proxy, make: Callable[[], P], place: Place, context: ssl.SSLContext, tls: dict[str, Any]
 ) -> P:
     loop = asyncio.get_running_loop()
-    transport, tunnel = await first_of(
+    made, tunnel = await first_of(
         proxy.host,
         proxy.port,
         lambda address, port: loop.create_connection(lambda: Tunnel(place.netloc, proxy), address, port),
     )
-    assert isinstance(transport, asyncio.Transport)
+    transport = cast("asyncio.Transport", made)  # that of uvloop is one by its methods only
     try:
         await tunnel.open()
         protocol = make()

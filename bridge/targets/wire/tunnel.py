@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from bridge.model import Misconfigured, Retryable
 from bridge.targets.failures import Failure
@@ -36,8 +36,7 @@ class Tunnel(asyncio.Protocol):
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._asked)
+        cast("asyncio.Transport", transport).write(self._asked)  # that of uvloop is one by its methods only
 
     def data_received(self, data: bytes) -> None:
         self._head += data
