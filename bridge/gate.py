@@ -77,8 +77,10 @@ class Gate:
             await self._change(min(deadline - now, self._breaker.wait(now)))
 
     def passed(self, count: int) -> None:
+        steady = self.healthy  # then nobody waits here, and a success changes nothing
         self._breaker.passed(_now(), count)
-        self._update()
+        if not steady:
+            self._update()
 
     def failed(self, reason: str, count: int) -> None:
         self._breaker.failed(_now(), reason, _rand(), count)

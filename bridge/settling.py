@@ -140,11 +140,8 @@ class Settling:
         if schedules:
             await self._tell(partial(self.store.schedule, schedules, owner=owner, ttl=self.ttl))
 
-    async def _tell(self, act: Callable[[], Awaitable[None]]) -> None:
-        if self.owed is not None:
-            await act()
-        else:
-            await self.intake.insist("store", act, self.max_hold)
+    def _tell(self, act: Callable[[], Awaitable[None]]) -> Awaitable[None]:
+        return act() if self.owed is not None else self.intake.insist("store", act, self.max_hold)
 
     async def _close(self, ledger: Ledger, endings: Endings) -> None:
         closed: list[Carrier] = []
