@@ -98,10 +98,9 @@ class Inngest(Dialect):
         return None
 
     def encode(self, events: Sequence[Envelope], secrets: Secrets, now: int) -> Request:
-        raws = [self._raw(event, now) for event in events]
-        known = [raw for raw in raws if raw is not None]
-        if len(known) == len(events):
-            body = b"[%b]" % b",".join(known)
+        raws = [raw for event in events if (raw := self._raw(event, now)) is not None]
+        if len(raws) == len(events):
+            body = b"[%b]" % b",".join(raws)
         else:
             body = dumps([self._item(event, now) for event in events])
         return Request("POST", self._address(secrets), self._headers, body)
