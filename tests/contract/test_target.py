@@ -59,9 +59,13 @@ class DevServerPeer(Peer):
 
 
 class TestHttpTargets(TargetContract):
+    @pytest.fixture(params=["native", "aiohttp"])
+    def client(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
     @pytest.fixture(params=DIALECTS)
-    async def peer(self, request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
-        fields = {**DIALECTS[request.param]}
+    async def peer(self, request: pytest.FixtureRequest, client: str) -> AsyncIterator[Peer]:
+        fields = {**DIALECTS[request.param], "http": {"client": client}}
         path = fields.pop("path", "")
         async with DevServer(DevServerSettings(port=0, webhook_secrets=(SecretStr(WHSEC),))) as server:
             settings: Any = TypeAdapter(TargetSettings).validate_python({**fields, "url": server.url + path})
