@@ -96,7 +96,8 @@ class Sending:
     def start(self, slots: Slots) -> None:
         """Send these in one request, when there is room for it."""
         events = self._events
-        exchange = Exchange(self, self._shell, slots, [events[slot] for slot in slots], self._attempts[slots[0]])
+        chosen = (events[slots[0]],) if len(slots) == 1 else [events[slot] for slot in slots]
+        exchange = Exchange(self, self._shell, slots, chosen, self._attempts[slots[0]])
         self._started.append(exchange)
         self._shell.room.enter(exchange)
 
