@@ -13,7 +13,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain, zip_longest
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 HEAD_START: Final = 0.25  # seconds that an address has before the next one is tried too (RFC 8305, section 5)
 
@@ -52,8 +52,8 @@ async def _abandon(tries: set[asyncio.Future[Made[P]]]) -> None:
     for late in tries:
         late.cancel()
     for made in await asyncio.gather(*tries, return_exceptions=True):
-        if not isinstance(made, BaseException) and isinstance(made[0], asyncio.Transport):
-            made[0].abort()
+        if not isinstance(made, BaseException):
+            cast("asyncio.Transport", made[0]).abort()  # that of uvloop is one by its methods only
 
 
 def by_turns(found: Sequence[tuple[int, str]]) -> list[str]:

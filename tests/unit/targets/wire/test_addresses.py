@@ -13,8 +13,8 @@ from bridge.targets.wire.addresses import by_turns, first_of
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
 
-class Transport(asyncio.Transport):
-    """What a connection leaves behind when nobody wants it."""
+class Transport(asyncio.BaseTransport):
+    """What a connection leaves behind when nobody wants it. Like that of uvloop, it is a transport by its methods only."""
 
     def __init__(self) -> None:
         super().__init__()
