@@ -14,7 +14,7 @@ V4, V6 = socket.AF_INET, socket.AF_INET6
 
 
 class Transport(asyncio.BaseTransport):
-    """What a connection leaves behind when nobody wants it. Like that of uvloop, it is a transport by its methods only."""
+    """What a connection leaves behind when nobody wants it; a transport by its methods only, like that of uvloop."""
 
     def __init__(self) -> None:
         super().__init__()
