@@ -100,3 +100,31 @@ def test_what_is_not_open_cannot_be_finished() -> None:
     for position in (2, 3, 4):
         with pytest.raises(ValueError, match="is not open"):
             watermark.finish(position)
+
+
+@given(histories(), st.lists(st.integers(1, 5), max_size=40))
+def test_many_begun_at_once_are_as_many_begun_one_by_one(
+    history: tuple[list[int], list[int]], sizes: list[int]
+) -> None:
+    positions, order = history
+    at_once, singly = Watermark(), begun(positions)
+    left = list(positions)
+    for size in [*sizes, len(left)]:
+        at_once.begin(left[:size])
+        left = left[size:]
+    assert at_once.settle(order) == singly.settle(order)
+    assert (at_once.oldest, at_once.last, len(at_once)) == (singly.oldest, singly.last, len(singly))
+
+
+@pytest.mark.parametrize("positions", [[3], [4, 4], [5, 4]])
+def test_many_that_do_not_rise_are_not_begun_at_all(positions: list[int]) -> None:
+    watermark = begun([1, 3])
+    with pytest.raises(ValueError, match="must rise"):
+        watermark.begin(positions)
+    assert (watermark.last, len(watermark)) == (3, 2)
+
+
+@pytest.mark.parametrize("positions", [[2], [1, 1]])
+def test_what_is_not_open_is_not_settled(positions: list[int]) -> None:
+    with pytest.raises(ValueError, match="is not open"):
+        begun([1, 3]).settle(positions)

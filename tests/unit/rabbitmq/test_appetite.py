@@ -62,3 +62,12 @@ def test_it_is_content_with_what_it_asked_for(taken: list[int], prefetch: int) -
         appetite.take(size)
     wanted = appetite.prefetch(present=0)
     assert appetite.prefetch(present=wanted) == wanted
+
+
+@given(st.integers(1, 5_000), st.integers(1, 200))
+def test_equal_sizes_taken_at_once_are_as_if_taken_one_by_one(size: int, count: int) -> None:
+    at_once, singly = Appetite(256, 1_000_000), Appetite(256, 1_000_000)
+    at_once.take(size * count, count)
+    for _ in range(count):
+        singly.take(size)
+    assert (at_once.bytes, at_once.prefetch(present=0)) == (singly.bytes, singly.prefetch(present=0))
