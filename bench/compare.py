@@ -37,7 +37,7 @@ from devtools.processes import CommandError
 
 MARGIN = 1_000
 LANES = {lane.road: lane for lane in (*Queue.lanes, *Topic.lanes)}
-EVENTS = {"rabbitmq-post": 12_000, "rabbitmq-arrays": 30_000, "kafka-post": 20_000, "kafka-arrays": 100_000}
+EVENTS = {"rabbitmq-post": 10_000, "rabbitmq-arrays": 24_000, "kafka-post": 20_000, "kafka-arrays": 100_000}
 """Of each road how many are measured in a run: some seconds for the fast, not too many for the slow."""
 
 FAILURES = (AssertionError, TimeoutError, ValueError, OSError, CommandError)
@@ -52,9 +52,9 @@ class Extent:
     share: float = 1.0  # of EVENTS
     margin: int = MARGIN  # events before and behind them, which are not measured
     rate: float = 500.0  # events a second while latency is measured
-    seconds: float = 4.0  # for so long
+    seconds: float = 3.0  # for so long
     backlog: int = 120_000  # events that wait while memory is measured
-    sampling: float = 5.0  # seconds for that, at most
+    sampling: float = 4.0  # seconds for that, at most
     roads: tuple[str, ...] = tuple(EVENTS)
     programs: tuple[str, ...] = ()  # all, unless some are named
 
