@@ -30,7 +30,8 @@ class NativeSubscription:
 
     @property
     def alive(self) -> bool:
-        return self._link is not None and not self.lost.done()
+        # Our own `lost` follows that of the link a turn of the loop later.
+        return self._link is not None and not self._link.lost.done() and not self.lost.done()
 
     async def open(self) -> None:
         await self._prepare()
@@ -102,7 +103,7 @@ class NativeSubscription:
 
     @property
     def _standing(self) -> Link:
-        if self._link is None or self.lost.done():
+        if self._link is None or not self.alive:
             raise Disconnected("the session is over")
         return self._link
 
