@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -43,10 +44,7 @@ async def dial(
     opened = link.expect(Opened)
     try:
         async with limited("connecting", where=where):
-            reached = await _reached(url.host, url.port or PORTS[url.scheme])
-            hostname = url.host if context else None
-            loop = asyncio.get_running_loop()
-            await loop.create_connection(lambda: link, sock=reached, ssl=context, server_hostname=hostname)
+            await _connect(link, url.host, url.port or PORTS[url.scheme], context)
             await opened
     except BaseException:
         opened.cancel()
@@ -78,23 +76,26 @@ def _translated(error: Exception, what: str, where: str) -> Exception:
     return ConfigError(f"{where}{field}", said, cure)
 
 
-async def _reached(host: str, port: int) -> socket.socket:
-    """A socket that is connected to the first address of a host that can be reached. Raises OSError."""
+async def _connect(link: Link, host: str, port: int, context: ssl.SSLContext | None) -> None:
+    """
+    Connect to the first address of a host that can be reached. Raises OSError.
+
+    The event loop makes the sockets: uvloop (0.23.0) closes the descriptor of a Python socket that it was handed behind
+    the back of the object that still counts on it, when the peer resets the connection in the wrong moment.
+    """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    hostname = host if context else None
     failures: list[str] = []
-    for family, kind, protocol, _, address in found:
-        reached = socket.socket(family, kind, protocol)
-        reached.setblocking(False)
+    for *_, address in found:
+        connecting = loop.create_connection(lambda: link, str(address[0]), port, ssl=context, server_hostname=hostname)
         try:
             # One that says nothing must leave time for the others.
-            await asyncio.wait_for(loop.sock_connect(reached, address), client.CALL_LIMIT / len(found))
+            await asyncio.wait_for(connecting, client.CALL_LIMIT / len(found))
+        except ssl.SSLError:
+            raise  # it was reached, and what it says of itself concerns a person
         except (OSError, TimeoutError) as error:
-            reached.close()
             failures.append(f"{address[0]}: {str(error) or 'no answer'}")
-        except BaseException:
-            reached.close()
-            raise
         else:
-            return reached
+            return
     raise OSError("; ".join(failures))

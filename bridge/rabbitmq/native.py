@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from bridge.amqp.connection import Misplaced
 from bridge.amqp.events import Cancelled, ChannelOpened, Consuming, Delivered, PrefetchSet, QueueFound
 from bridge.errors import Disconnected
 from bridge.rabbitmq.connection import connect
@@ -58,16 +59,22 @@ class NativeSubscription:
 
     async def ack(self, up_to: int | None, singly: Sequence[int]) -> None:
         link = self._standing
-        if up_to is not None:
-            link.amqp.ack(CHANNEL, up_to, multiple=True)
-        for tag in singly:
-            link.amqp.ack(CHANNEL, tag)
+        try:
+            if up_to is not None:
+                link.amqp.ack(CHANNEL, up_to, multiple=True)
+            for tag in singly:
+                link.amqp.ack(CHANNEL, tag)
+        except Misplaced as error:
+            raise Disconnected(str(error)) from None
         link.flush_soon()
 
     async def give_back(self, tags: Sequence[int]) -> None:
         link = self._standing
-        for tag in tags:
-            link.amqp.give_back(CHANNEL, tag)
+        try:
+            for tag in tags:
+                link.amqp.give_back(CHANNEL, tag)
+        except Misplaced as error:
+            raise Disconnected(str(error)) from None
         link.flush_soon()
 
     async def depth(self) -> int:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bridge.errors import ConfigError, Disconnected
 from bridge.model import Delivery
 from bridge.rabbitmq import connection
-from bridge.rabbitmq.native import NativeSubscription
+from bridge.rabbitmq.native import CHANNEL, NativeSubscription
 from bridge.rabbitmq.options import Client, ConnectionSettings
 from bridge.rabbitmq.subscription import Place, Subscription
 from bridge.rabbitmq.throughclient import ClientSubscription
@@ -223,3 +223,26 @@ async def test_one_connection_stands_while_it_consumes(broker: Node, vhost: str,
     async with opened(amqp_url, client):
         count = f'length([I || I <- rabbit_networking:connection_info_all([vhost]), I == [{{vhost, <<"{vhost}">>}}]])'
         assert (await asyncio.to_thread(broker.eval, count)).strip() == "1"
+
+
+async def test_nothing_is_settled_in_the_turn_of_the_loop_that_loses_it(amqp_url: str) -> None:
+    async with opened(amqp_url, "native") as subscription:
+        assert isinstance(subscription, NativeSubscription)
+        assert subscription._link is not None
+        subscription._link.lose("the broker went away")
+        assert not subscription.alive
+        with pytest.raises(Disconnected):
+            await subscription.ack(1, [2])
+        with pytest.raises(Disconnected):
+            await subscription.give_back([1])
+
+
+async def test_settling_on_a_channel_that_is_gone_is_a_lost_session(amqp_url: str) -> None:
+    async with opened(amqp_url, "native") as subscription:
+        assert isinstance(subscription, NativeSubscription)
+        assert subscription._link is not None
+        subscription._link.amqp.close_channel(CHANNEL)
+        with pytest.raises(Disconnected, match="channel 1 is not open"):
+            await subscription.ack(1, [2])
+        with pytest.raises(Disconnected, match="channel 1 is not open"):
+            await subscription.give_back([1])
