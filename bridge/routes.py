@@ -71,7 +71,12 @@ class Route:
             connected=self._connected,
             forgotten=self._forgotten,
             backlogs=self._backlogs,
+            requests=self._requests,
         )
+
+    def _requests(self) -> tuple[int, int]:
+        target = self.parts.target
+        return (target.under_way, target.limit) if isinstance(target, HttpTarget) else (0, 0)
 
     def _connected(self) -> Mapping[str, bool]:
         return {name: bool(getattr(part, "connected", True)) for name, part in self._sessions()}

@@ -40,6 +40,7 @@ class Watched:
     connected: Callable[[], Mapping[str, bool]]
     backlogs: Callable[[], Mapping[str, Backlog]]  # by session; of those that have partitions
     forgotten: Callable[[], int]  # deliveries settled after their session was lost: the broker delivers them again
+    requests: Callable[[], tuple[int, int]] = lambda: (0, 0)  # under way at the target, and how many may be
 
 
 class BridgeCollector(Collector):
@@ -101,6 +102,8 @@ class BridgeCollector(Collector):
         outcomes = _counter("sends", "Sends of an event by what the target answered.", "outcome")
         breaker = _gauge("breaker_state", "1 for the state the target's breaker is in.", "state")
         paused = _gauge("intake_paused", "Whether the intake is held back, by reason.", "reason")
+        under_way = _gauge("requests_under_way", "Requests to the target that are not answered yet.")
+        limit = _gauge("requests_limit", "How many requests to the target may be under way at once.")
         accepting = _histogram("accept_seconds", "From first sight of an event to its acceptance.")
         lateness = _histogram("delay_lateness_seconds", "From an event's due time to its first send.")
         for route, watched in self._routes.items():
@@ -111,9 +114,11 @@ class BridgeCollector(Collector):
                 breaker.add_metric([route, each.value], float(each is state))
             for reason in PAUSES:
                 paused.add_metric([route, reason], float(tally.paused[reason] > 0))
+            for gauge, now in zip((under_way, limit), watched.requests(), strict=True):
+                gauge.add_metric([route], now)
             _fill(accepting, route, tally.seconds_to_accept)
             _fill(lateness, route, tally.lateness)
-        yield from (outcomes, breaker, paused, accepting, lateness)
+        yield from (outcomes, breaker, paused, under_way, limit, accepting, lateness)
 
     def _sessions(self) -> Iterator[Family]:
         reconnects = _counter("session_rebuilds", "Broker sessions built after the first.", "session")

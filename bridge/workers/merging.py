@@ -24,6 +24,8 @@ COUNTING = ("counter", "histogram")
 GAUGES: Mapping[str, Combine] = {
     "bridge_deliveries_in_flight": sum,
     "bridge_events_parked": sum,
+    "bridge_requests_under_way": sum,
+    "bridge_requests_limit": sum,
     "bridge_events_in_line": sum,
     "bridge_keys_stuck": sum,
     "bridge_breaker_state": max,  # and `closed` only where it is so in all

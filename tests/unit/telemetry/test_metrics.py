@@ -17,6 +17,7 @@ def scraped(tally: Tally, state: State = State.CLOSED) -> dict[tuple[str, tuple[
         connected=lambda: {"source": True},
         backlogs=lambda: {"source": Backlog(lag=5, stuck=1, missed=2)},
         forgotten=lambda: 3,
+        requests=lambda: (5, 64),
     )
     made = registry(BridgeCollector({"orders": watched}, lambda: {"keys": 7.0}))
     text = generate_latest(made).decode()
@@ -86,3 +87,9 @@ def test_nothing_an_event_says_becomes_a_label() -> None:
         tally.outcomes[f"outcome-{number}"] += 1
 
     assert set(scraped(tally)) == before
+
+
+def test_the_room_at_the_target_is_told() -> None:
+    samples = scraped(Tally())
+    assert samples["bridge_requests_under_way", labels()] == 5
+    assert samples["bridge_requests_limit", labels()] == 64
