@@ -10,9 +10,10 @@ from tests.architecture.source import Module, Offence, Rule, Sample, calls_of
 
 RETURNERS = frozenset({"nack", "basic_nack", "reject", "basic_reject"})
 MAY_RETURN = "bridge/rabbitmq/consumer.py"
+"""The one place that gives deliveries back, at shutdown."""
+
 CARRY_OUT = frozenset({MAY_RETURN, "bridge/rabbitmq/native.py", "bridge/rabbitmq/throughclient.py"})
 """It says so to its subscription, of which there are two kinds."""
-"""The one place that gives deliveries back, at shutdown."""
 
 DECIDES_RETURN = "bridge/settling.py"
 """The one place that decides so."""
@@ -85,6 +86,8 @@ def no_traps(module: Module) -> Iterator[Offence]:
         for argument in node.keywords:
             if why := FORBIDDEN_ARGUMENTS.get((argument.arg or "", ast.unparse(argument.value))):
                 yield Offence(module.path, node.lineno, f"{argument.arg}: {why}")
+            if argument.arg == "sock":
+                yield Offence(module.path, node.lineno, "uvloop closes the descriptor of a socket it was given twice")
 
 
 def no_trap_texts(module: Module) -> Iterator[Offence]:
@@ -193,6 +196,7 @@ RULES = (
             Sample("bridge/rabbitmq/a.py", "q.consume(f, no_ack=True)"),
             Sample("bridge/targets/a.py", "session.post(url, allow_redirects=True)"),
             Sample("bridge/rabbitmq/a.py", "c.channel(on_return_raises=False)"),
+            Sample("bridge/targets/a.py", "loop.create_connection(make, sock=made)"),
         ),
         (
             Sample("bridge/rabbitmq/a.py", "aio_pika.connect(url)\nc.channel(on_return_raises=True)"),
