@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from bridge.devserver.app import DevServer
@@ -19,6 +20,9 @@ from tests.chaos.rabbitmq_publisher import QUEUE, Publisher
 from tests.chaos.road import AnyRoad, settings_of
 
 DEAD = "bridge.dead.v1"
+
+BOTH = pytest.mark.parametrize("client", ["native", "aio-pika"], indirect=True)
+"""Marks a test that runs with each client that can consume."""
 
 
 @dataclass(kw_only=True)

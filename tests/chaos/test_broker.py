@@ -11,7 +11,7 @@ import pytest
 from bridge.devserver.faults import Fault
 from devtools.rabbitmq import Node
 from tests.chaos.rabbitmq_publisher import QUEUE, event
-from tests.chaos.rabbitmq_road import DEAD, Road
+from tests.chaos.rabbitmq_road import BOTH, DEAD, Road
 from tests.chaos.road import in_flight, until
 
 
@@ -33,6 +33,7 @@ async def publish_until(made: Road, enough: asyncio.Event) -> list[str]:
     raise AssertionError
 
 
+@BOTH
 async def test_a_broker_restarted_and_its_connections_closed_under_load_loses_nothing(
     rough_road: Road, fresh_broker: Node
 ) -> None:
@@ -102,6 +103,7 @@ async def test_delayed_events_survive_a_broker_restart_while_they_expire(rough_r
     assert not await rough_road.dead_letters()
 
 
+@BOTH
 async def test_after_an_alarm_and_dropped_connections_consumption_resumes_by_itself(
     rough_road: Road, fresh_broker: Node
 ) -> None:

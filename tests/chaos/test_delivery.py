@@ -11,7 +11,7 @@ from pathlib import Path
 from bridge.devserver.faults import Fault, Match
 from devtools.rabbitmq import Node
 from tests.chaos.rabbitmq_publisher import QUEUE, Body, event
-from tests.chaos.rabbitmq_road import Road, road
+from tests.chaos.rabbitmq_road import BOTH, Road, road
 from tests.chaos.road import until, webhook
 
 LATE = 5.0  # ms the median may be late on a quiet machine
@@ -43,6 +43,7 @@ def shaped(number: int) -> Body:
     return bodies[number % len(bodies)]
 
 
+@BOTH
 async def test_five_thousand_events_of_mixed_shapes_with_duplicates_arrive_exactly_once(quiet_road: Road) -> None:
     await quiet_road.bridge.start()
     events = [shaped(number) for number in range(5_000)]

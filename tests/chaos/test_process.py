@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridge.devserver.faults import Fault
 from devtools.scratch import free_port
-from tests.chaos.rabbitmq_road import Road
+from tests.chaos.rabbitmq_road import BOTH, Road
 from tests.chaos.road import in_flight, until
 from tests.chaos.test_broker import publish_until
 
@@ -16,6 +16,7 @@ PREFETCH = 50
 SLOW = Fault(latency_ms=50, jitter_ms=100)  # so that each kill finds sends on their way
 
 
+@BOTH
 async def test_a_bridge_that_is_killed_again_and_again_loses_nothing(quiet_road: Road) -> None:
     kills = 5
     quiet_road.bridge.settings["source"]["prefetch"] = PREFETCH
