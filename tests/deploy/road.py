@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import http
 import json
 import os
 import sys
@@ -15,21 +15,9 @@ from typing import Any
 from devtools.processes import end, launch, run, wait_until
 from devtools.rabbitmq import Node
 from devtools.scratch import folder, free_port
+from tests.asking import get
 
 PROGRAM = str(Path(sys.executable).with_name("event-bridge"))
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """Status and body of a GET on this machine; status 0 where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except OSError:
-        return 0, ""
-    finally:
-        connection.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.asking import get
 
 CHILD = Path(__file__).with_name("child.py")
 PATIENCE = 120.0  # seconds, for whatever a busy machine may take
@@ -49,15 +50,7 @@ class Parent:
         if not self._port:
             listening = self.until(lambda: self.lines("admin_listening"))
             self._port = int(listening[0]["port"])
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
+        return get(self._port, path, patience=PATIENCE)
 
     def ready(self) -> bool:
         return self.get("/readyz")[0] == 200
