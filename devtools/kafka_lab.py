@@ -169,17 +169,25 @@ class Lab:
 
     async def ends(self, topic: str) -> dict[int, int]:
         """Return the offset that each partition's next record will have."""
-        return await self._offsets(topic, "end_offsets")
+        return {number: offset for (_, number), offset in (await self.all_ends([topic])).items()}
+
+    async def all_ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+        """Return that offset of many topics' partitions, by (topic, partition)."""
+        return await self._offsets(topics, "end_offsets")
 
     async def starts(self, topic: str) -> dict[int, int]:
         """Return the offset of each partition's first record that is still there."""
-        return await self._offsets(topic, "beginning_offsets")
+        return {number: offset for (_, number), offset in (await self.all_starts([topic])).items()}
 
-    async def _offsets(self, topic: str, which: str) -> dict[int, int]:
-        parts = await self.partitions(topic)
+    async def all_starts(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+        """Return that offset of many topics' partitions, by (topic, partition)."""
+        return await self._offsets(topics, "beginning_offsets")
+
+    async def _offsets(self, topics: Sequence[str], which: str) -> dict[tuple[str, int], int]:
+        parts = [part for topic in topics for part in await self.partitions(topic)]
         async with opened(AIOKafkaConsumer(**self._client)) as reader:
             found = await self._within(getattr(reader, which)(parts))
-        return {part.partition: offset for part, offset in found.items()}
+        return {(part.topic, part.partition): offset for part, offset in found.items()}
 
     async def delete_records(self, topic: str, before: Mapping[int, int]) -> None:
         """Delete, by partition, the records before an offset; -1 deletes all."""

@@ -19,6 +19,7 @@ from bridge.devserver.app import DevServer
 from devtools.scratch import free_port
 from tests.chaos.process import Bridge, Samples
 
+STAGES = ("intake", "due")
 PATIENCE = 60.0  # seconds to wait for a condition before a test fails
 
 
@@ -48,12 +49,12 @@ async def answered(ask: Callable[[], Awaitable[T]], *, seconds: float = PATIENCE
 
 def in_flight(samples: Samples, route: str = "") -> float:
     """How many deliveries the bridge has received and not settled."""
-    return sum(samples[_name("deliveries_in_flight", route, stage=stage)] for stage in ("intake", "due"))
+    return sum(samples[_name("deliveries_in_flight", route, stage=stage)] for stage in STAGES)
 
 
 def law(samples: Samples, route: str = "") -> None:
     """Check that received = settled + in flight for each stage, and that no bug was survived on the way."""
-    for stage in ("intake", "due"):
+    for stage in STAGES:
         received = samples[_name("deliveries_received_total", route, stage=stage)]
         settled = sum(
             samples[_name("deliveries_settled_total", route, stage=stage, verdict=verdict)]
@@ -62,6 +63,33 @@ def law(samples: Samples, route: str = "") -> None:
         flying = samples[_name("deliveries_in_flight", route, stage=stage)]
         assert received == settled + flying, f"{stage}: {received} received, {settled} settled, {flying} in flight"
     assert samples[_name("faults_total", route)] == 0, "the bridge survived a bug"
+
+
+async def quiet_books(
+    books: Callable[[], Awaitable[Sequence[Samples]]],
+    depths: Callable[[], Awaitable[object]],
+    routes: Iterable[str] = ("",),
+) -> Sequence[Samples]:
+    """
+    Look at the broker and at all bridges once; return the books if nothing is left anywhere, else nothing.
+
+    Queues are looked at one after another, so a copy that moves from one to another meanwhile may be seen in neither.
+    Hence two looks at the broker, and two at the books on either side: nothing may have been received in between.
+    """
+    before = await books()
+    waiting = await depths() or await depths()
+    after = await books()
+    both = [(samples, route) for route in routes for samples in (*before, *after)]
+    for samples, route in both:
+        if samples:
+            law(samples, route)
+    if waiting or not all(samples and not in_flight(samples, route) for samples, route in both):
+        return ()
+    return after if all(_received(before, route) == _received(after, route) for route in routes) else ()
+
+
+def _received(books: Sequence[Samples], route: str) -> list[float]:
+    return [samples[_name("deliveries_received_total", route, stage=stage)] for samples in books for stage in STAGES]
 
 
 def _name(metric: str, route: str, **labels: str) -> str:
@@ -107,26 +135,19 @@ class AnyRoad(ABC):
 
         The law holds all the while: it is checked at every look.
         """
-        samples: Samples = {}
         try:
             async with asyncio.timeout(seconds):
-                while not samples or await self._busy(samples, routes):
-                    samples = await self.bridge.metrics()
-                    for route in routes or ("",):
-                        if samples:
-                            law(samples, route)
+                while not (books := await quiet_books(self._books, self.depths, routes or ("",))):  # noqa: ASYNC110  likewise
+                    await asyncio.sleep(0.2)
         except TimeoutError:
             raise AssertionError(
-                f"still busy: {await self.depths()}, {samples}; the bridge {await self.bridge.state()}\n"
+                f"still busy: {await self.depths()}, {await self._books()}; the bridge {await self.bridge.state()}\n"
                 f"{self.bridge.log()[-6000:]}"
             ) from None
-        return samples
+        return books[0]
 
-    async def _busy(self, samples: Samples, routes: Iterable[str]) -> bool:
-        if any(in_flight(samples, route) for route in routes or ("",)) or await self.depths():
-            await asyncio.sleep(0.2)
-            return True
-        return False
+    async def _books(self) -> list[Samples]:
+        return [await self.bridge.metrics()]
 
 
 def settings_of(folder: Path, source: dict[str, Any], server: DevServer) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from devtools.redis import RedisNode
 from devtools.scratch import free_port
 from tests.chaos.process import Bridge, Samples
-from tests.chaos.road import AnyRoad, in_flight, law, until
+from tests.chaos.road import AnyRoad, quiet_books, until
 
 PATIENCE = 240.0  # seconds for what takes a minute at most where nothing else runs
 
@@ -49,18 +49,14 @@ class Fleet:
             waiting = await self.road.depths()
             raise AssertionError(f"{self.taken()} of {count} events; at the broker: {waiting}\n{logs}") from None
 
-    async def until_quiet(self) -> list[Samples]:
+    async def until_quiet(self) -> Sequence[Samples]:
         """Wait until nothing is left at the broker or in any bridge; the law of each holds all the while."""
-        books: list[Samples] = []
         try:
             async with asyncio.timeout(PATIENCE):
-                while not books or any(map(in_flight, books)) or await self.road.depths():
+                while not (books := await quiet_books(self.books, self.road.depths)):  # noqa: ASYNC110  of processes
                     await asyncio.sleep(0.2)
-                    books = [samples for samples in await self.books() if samples]
-                    for samples in books:
-                        law(samples)
         except TimeoutError:
-            raise AssertionError(f"still busy: {await self.road.depths()}, {books}") from None
+            raise AssertionError(f"still busy: {await self.road.depths()}, {await self.books()}") from None
         return books
 
     async def books(self) -> list[Samples]:
