@@ -108,7 +108,7 @@ def _default(path: str) -> float:
 
 def test_the_commands_of_dev_are_those_it_offers() -> None:
     offered = subprocess.run(["./dev", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    verbs = set(re.findall(r"^  (\w+) .*  \w", offered, re.MULTILINE))
+    verbs = set(re.findall(r"^  ([\w-]+) .*  \w", offered, re.MULTILINE))
     lines = [line for name in ("README.md", "CONTRIBUTING.md") for line in paper(name).marked("dev").lines]
     used = {line.split()[1] for line in lines}
     assert {"demo", "test"} <= used <= verbs

@@ -149,4 +149,24 @@ def test_ci_runs_what_developers_run() -> None:
     script = ROOT / ".ci/run"
     subprocess.run(["bash", "-n", script], check=True)
     assert os.access(script, os.X_OK)
-    assert script.read_text().endswith("exec ./dev test\n")
+    text = script.read_text()
+    assert [line for line in text.splitlines() if line.startswith("./dev ")] == [
+        "./dev deploy-test || code=$?",
+        "./dev test || code=$?",
+    ]
+    assert text.endswith('exit "$code"\n')
+
+
+@pytest.mark.parametrize(
+    ("deploy", "suite", "code"),
+    [(0, 0, 0), (1, 0, 1), (0, 1, 1), (2, 0, 2)],
+    ids=["well", "deploy", "suite", "its-code"],
+)
+def test_ci_runs_both_and_fails_with_either(tmp_path: Path, deploy: int, suite: int, code: int) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    entry = tmp_path / "dev"
+    entry.write_text(f'#!/bin/sh\necho "$1"\n[ "$1" = test ] && exit {suite}\nexit {deploy}\n')
+    entry.chmod(0o755)
+    done = subprocess.run(["bash", tmp_path / ".ci/run"], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (code, ["deploy-test", "test"])
