@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,36 @@ def unpacked(suite: str, package: str) -> Path:
         if not root.exists():
             _unpack(suite, package, root)
     return root
+
+
+def fetched(package: str) -> Path:
+    """
+    Return a folder with the files of one package of this machine's own release, fetched but not installed.
+
+    None of its scripts run, no service is made, and it takes no rights but to renew apt's lists where they are missing.
+    Raises CommandError.
+    """
+    root = CACHE / f"{release()}-{package}-{platform.machine()}-files"
+    with locked(root.with_name(f"{root.name}.lock")):
+        if not root.exists():
+            _fetch(package, root)
+    return root
+
+
+def _fetch(package: str, root: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=CACHE) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # apt fetches as a user of its own
+        command = [*APT, "download", package]
+        with locked(CACHE / "apt.lock"):
+            try:
+                run(command, cwd=folder, timeout=INSTALL_LIMIT)
+            except CommandError:  # the lists are missing or name versions that are gone
+                run([*APT, "update"], timeout=INSTALL_LIMIT)
+                run(command, cwd=folder, timeout=INSTALL_LIMIT)
+        (archive,) = folder.glob("*.deb")
+        run(["dpkg-deb", "--extract", str(archive), str(folder / "files")], timeout=INSTALL_LIMIT)
+        (folder / "files").rename(root)
 
 
 def _folder_of(suite: str, package: str) -> Path:

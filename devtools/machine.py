@@ -15,18 +15,21 @@ from functools import partial
 
 from devtools import browser, containers, debian, kafka_jars
 from devtools import kafka as kafkas
+from devtools import prometheus as prometheuses
 from devtools import rabbitmq as rabbitmqs
 from devtools import redis as redises
 from devtools.processes import CommandError, MissingError
 
 
-def prepare(*, rabbitmq: bool, kafka: bool, redis: bool, chromium: bool) -> list[str]:
+def prepare(*, rabbitmq: bool, kafka: bool, redis: bool, chromium: bool, prometheus: bool) -> list[str]:
     """Install what is wanted and missing, and return a sentence for each thing that cannot be had."""
     steps: list[tuple[str, Callable[[], object]]] = []
     if chromium:
         steps.append(("Chromium", browser.chromium))
     if redis:
         steps.append(("Redis", redises.program))
+    if prometheus:
+        steps.append(("Prometheus", prometheuses.programs))
     natively = not containers.engine_answers()
     if rabbitmq and natively:
         steps += [(f"RabbitMQ {version}", partial(debian.rabbitmq_root, version)) for version in rabbitmqs.VERSIONS]
@@ -49,5 +52,5 @@ def _try(named: tuple[str, Callable[[], object]]) -> str | None:
 
 
 if __name__ == "__main__":
-    for missing in prepare(rabbitmq=True, kafka=True, redis=True, chromium=True):
+    for missing in prepare(rabbitmq=True, kafka=True, redis=True, chromium=True, prometheus=True):
         print(missing, file=sys.stderr)

@@ -43,11 +43,18 @@ def launch(command: Sequence[str], *, env: Mapping[str, str], output: Path) -> s
     return process
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, text: str = "", timeout: float = 60) -> str:
+def run(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    text: str = "",
+    timeout: float = 60,
+) -> str:
     """Run a program to its end and return its output. Raises CommandError when it fails or takes over `timeout` s."""
     try:
         done = subprocess.run(
-            command, env=env, input=text, capture_output=True, text=True, timeout=timeout, check=False
+            command, env=env, cwd=cwd, input=text, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{command[0]} took longer than {timeout} s: {' '.join(command)}") from error

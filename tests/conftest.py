@@ -28,7 +28,7 @@ import aiokafka.consumer.fetcher
 import pytest
 from hypothesis import HealthCheck, settings
 
-from devtools import browser, kafka_lab, machine, node, rabbitmq
+from devtools import browser, kafka_lab, machine, node, prometheus, rabbitmq
 from devtools import kafka as kafkas
 from devtools.kafka import KafkaNode
 from devtools.processes import CommandError
@@ -244,6 +244,12 @@ def chromium() -> Path:
     return browser.chromium()
 
 
+@pytest.fixture(scope="session")
+def prometheus_programs() -> prometheus.Programs:
+    """`prometheus` and `promtool`; each test that starts one of them asks for this, directly or not."""
+    return prometheus.programs()
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     needs = set(getattr(item, "fixturenames", ()))
     if "broker_version" in needs:
@@ -264,4 +270,5 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         kafka=bool(needs & KAFKA),
         redis="redis_program" in needs,
         chromium="chromium" in needs,
+        prometheus="prometheus_programs" in needs,
     )

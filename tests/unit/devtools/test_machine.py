@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devtools import browser, containers, debian, kafka, kafka_jars, machine, rabbitmq, redis
+from devtools import browser, containers, debian, kafka, kafka_jars, machine, prometheus, rabbitmq, redis
 from devtools.processes import CommandError, MissingError
 
 RABBITMQS = {*rabbitmq.VERSIONS}
@@ -20,29 +20,37 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(kafka_jars, "jars", versions.append)
     monkeypatch.setattr(browser, "chromium", lambda: versions.append("chromium"))
     monkeypatch.setattr(redis, "program", lambda: versions.append("redis"))
+    monkeypatch.setattr(prometheus, "programs", lambda: versions.append("prometheus"))
     return versions
+
+
+EVERY = ("rabbitmq", "kafka", "redis", "chromium", "prometheus")
+
+
+def prepare(*wanted: str) -> list[str]:
+    return machine.prepare(**{name: name in wanted for name in EVERY})
 
 
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        ({"rabbitmq", "kafka", "redis", "chromium"}, {*RABBITMQS, *KAFKAS, "redis", "chromium"}),
+        ({*EVERY}, {*RABBITMQS, *KAFKAS, "redis", "chromium", "prometheus"}),
         ({"rabbitmq"}, RABBITMQS),
         ({"redis"}, {"redis"}),
         ({"kafka"}, KAFKAS),
         ({"chromium"}, {"chromium"}),
+        ({"prometheus"}, {"prometheus"}),
         (set(), set()),
     ],
 )
 def test_only_what_is_needed_is_installed(asked: list[str], wanted: set[str], expected: set[str]) -> None:
-    every = ("rabbitmq", "kafka", "redis", "chromium")
-    assert machine.prepare(**{name: name in wanted for name in every}) == []
+    assert prepare(*wanted) == []
     assert set(asked) == expected
 
 
 def test_with_a_docker_engine_no_broker_is_installed(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(containers, "engine_answers", lambda: True)
-    machine.prepare(rabbitmq=True, kafka=True, redis=False, chromium=False)
+    prepare("rabbitmq", "kafka")
     assert asked == []
 
 
@@ -54,5 +62,5 @@ def test_what_cannot_be_had_is_said_and_the_rest_is_installed(
         raise error
 
     monkeypatch.setattr(browser, "chromium", refuse)
-    assert machine.prepare(rabbitmq=True, kafka=True, redis=True, chromium=True) == [str(error)]
-    assert set(asked) == RABBITMQS | KAFKAS | {"redis"}
+    assert prepare(*EVERY) == [str(error)]
+    assert set(asked) == RABBITMQS | KAFKAS | {"redis", "prometheus"}

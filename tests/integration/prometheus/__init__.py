@@ -1,0 +1,1 @@
+"""What a real Prometheus makes of the bridge's metrics and rules."""
