@@ -52,6 +52,11 @@ class Gate:
         return self._breaker.reason
 
     @property
+    def opened(self) -> int:
+        """How often the breaker has opened."""
+        return self._breaker.opened
+
+    @property
     def healthy(self) -> bool:
         """Whether failures count against the events: the breaker is closed and no pause is on."""
         return self._breaker.state is State.CLOSED and not self._shut

@@ -120,6 +120,12 @@ class Pipeline:
         if not asked:
             raise BridgeError("a source ended without being asked to")
 
+    def oldest(self) -> float:
+        """How many seconds the event that could go on for longest has not been safe. 0 without one."""
+        now = self._clock()
+        since = min((_since(slot, now) for _, ledger in self._batches.values() for slot in ledger.open), default=now)
+        return max(0, now - since) / 1000
+
     async def _receive(self, stage: Stage) -> None:
         source = self._sources[stage]
         while True:
@@ -271,3 +277,9 @@ class Pipeline:
 
 def _never(_event: Envelope, _now: int) -> bool:
     return False
+
+
+def _since(slot: Slot, now: int) -> int:
+    """When it could go on: it was seen, its own time had come, or that of its next attempt."""
+    due = slot.event.due_at
+    return max(slot.first_seen, slot.alarm, due if due is not None and due <= now else 0)

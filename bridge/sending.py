@@ -84,8 +84,8 @@ class Sending:
         ledger.accepted(accepted)
         self._tally.outcomes["accepted"] += len(accepted)
         now = self._clock()
-        for seen, count in Counter([slot.first_seen for slot in accepted]).items():
-            self._tally.seconds_to_accept.add((now - seen) / 1000, count)
+        for since, count in Counter([_since(slot, now) for slot in accepted]).items():
+            self._tally.seconds_to_accept.add((now - since) / 1000, count)
 
     def _learn_others(self, ledger: Ledger, slots: Sequence[Slot], group: Sequence[tuple[int, Outcome]]) -> None:
         """Learn what is more than an acceptance, and report the whole group to the breaker."""
@@ -129,3 +129,9 @@ class Sending:
             self._gate.passed(passed)
         if failed:
             self._gate.failed(reason, failed)
+
+
+def _since(slot: Slot, now: int) -> int:
+    """When it could first have been sent: a delay that was asked for is no delay of ours."""
+    due = slot.event.due_at
+    return slot.first_seen if due is None or not slot.first_seen < due <= now else due

@@ -77,6 +77,7 @@ class Breaker:
         self._probing_until = 0.0
         self.state = State.CLOSED
         self.reason = ""  # why it opened last
+        self.opened = 0  # times; a failed probe leaves it open
 
     def permit(self, now: float) -> Permit:
         """Say what may be sent now. ONE is a grant: the caller must report what became of its probe."""
@@ -137,6 +138,7 @@ class Breaker:
         self._probing_until = 0.0
 
     def _open(self, signal: Signal, now: float, reason: str, rand: float) -> None:
+        self.opened += self.state is State.CLOSED
         self._step(signal)
         wait = min(self._policy.probe_cap, self._policy.probe_base * 2.0 ** min(self._openings, 32))
         self._open_until = now + wait * (0.5 + rand / 2)  # half of it jitter: never a busy loop

@@ -9,32 +9,61 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from bridge.core.control import Effect, Op
 from bridge.core.slots import Result
-from bridge.model import Stage, Verdict
+from bridge.model import Accepted, Misconfigured, Outcome, Rejected, Retryable, Stage, Verdict
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+# Bounds of the histograms. Three a decade up to ten seconds, so that a quantile is off by less than half a decade. All
+# begin at the millisecond that a healthy road takes, and end where a larger number would change nobody's mind.
+LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""For the event loop: a second is bad, ten are an emergency."""
+
+REQUEST_SECONDS: Final = (*LAG_SECONDS, 30.0, 60.0)
+"""For one HTTP request: beyond a minute there is nothing but what `http.timeout` allows."""
+
+SECONDS: Final = (*REQUEST_SECONDS, 300.0, 3600.0)
+"""For what may wait out an outage: minutes are the breaker's waits, an hour the longest of a retry."""
+
+REQUEST_OUTCOMES: Final = ("accepted", "retryable", "rejected", "misconfigured")
+"""What a request may come to; "unsent" is none, since no request was made."""
+
+
+class Exemplar(NamedTuple):
+    """One trace of those that a bucket has counted."""
+
+    trace_id: str  # 32 hex digits
+    value: float  # in the unit of the bounds
+    at: int | None  # epoch ms
 
 
 class Histogram:
-    """Counts in buckets of `bounds` (upper, inclusive), and the sum; in the unit of the bounds."""
+    """
+    Counts in buckets of `bounds` (upper, inclusive), and the sum; in the unit of the bounds.
+
+    `exemplars` has the last trace that was told of for each bucket, by its place.
+    """
 
     def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
 
     def observe(self, values: Iterable[float]) -> None:
         for value in values:
-            self.add(value, 1)
+            self.add(value)
 
-    def add(self, value: float, count: int) -> None:
-        """Count one value so many times."""
-        self.counts[bisect_left(self.bounds, value)] += count
+    def add(self, value: float, count: int = 1, trace_id: str | None = None, at: int | None = None) -> None:
+        """Count one value so many times; it may be shown by a trace, `at` epoch ms."""
+        place = bisect_left(self.bounds, value)
+        self.counts[place] += count
         self.sum += value * count
+        if trace_id is not None:
+            self.exemplars[place] = Exemplar(trace_id, value, at)
 
     def cumulative(self) -> list[tuple[str, int]]:
         """Buckets as Prometheus wants them: (upper bound, observations up to it), the last one "+Inf"."""
@@ -43,6 +72,10 @@ class Histogram:
             total += count
             rows.append((bound, total))
         return rows
+
+
+def _of_requests() -> dict[str, Histogram]:
+    return {outcome: Histogram(REQUEST_SECONDS) for outcome in REQUEST_OUTCOMES}
 
 
 @dataclass(slots=True)
@@ -68,7 +101,8 @@ class Tally:
     stuck: int = 0  # keys held up by an event that was waited for long enough
     disordered: int = 0  # events that gave up their place in order to be safe
     paused: Counter[str] = field(default_factory=Counter)  # reason -> how many batches hold the intake back
-    seconds_to_accept: Histogram = field(default_factory=Histogram)  # first sight to accepted
+    requests: dict[str, Histogram] = field(default_factory=_of_requests)  # seconds of each HTTP request, by outcome
+    seconds_to_accept: Histogram = field(default_factory=Histogram)  # first sight, or due time, to accepted
     lateness: Histogram = field(default_factory=Histogram)  # of delayed events: due to sent
 
     def law_holds(self) -> bool:
@@ -77,3 +111,19 @@ class Tally:
             self.received[stage] == self.in_flight[stage] + sum(self.settled[stage, verdict] for verdict in Verdict)
             for stage in Stage
         )
+
+
+_WORST_FIRST: Final = (
+    (Misconfigured, "misconfigured"),
+    (Retryable, "retryable"),
+    (Rejected, "rejected"),
+    (type(None), "rejected"),  # refused as a whole: its events go again in smaller requests
+)
+
+
+def outcome_of(outcomes: Sequence[Outcome | None]) -> str:
+    """Say what a request came to by what it came to for each of its events: the worst that was said of the target."""
+    kinds = {*map(type, outcomes)}
+    if len(kinds) == 1 and Accepted in kinds:
+        return "accepted"
+    return next((name for kind, name in _WORST_FIRST if kind in kinds), "accepted")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from bridge.core.aimd import Aimd
+from bridge.core.tally import outcome_of
 from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Request, Response, Retryable, Unsent
 from bridge.ports import Api
 from bridge.targets.client import Answer, Client, Handle
@@ -37,7 +38,7 @@ class Shell(Protocol):
     room: Room
     may_send: Callable[[], bool]
     quick_tries: Callable[[], bool]
-    observe: Callable[[int | None, float], None]
+    observe: Callable[[str, float, str | None], None]
     heard: Callable[[Outcome], None]
 
     @property
@@ -184,16 +185,17 @@ class Exchange:
             shell = self._shell
             if shell.pace is not None:
                 self._tell(shell.pace, answer, now - self._began)
-            if isinstance(answer, Response):
-                shell.observe(answer.status, now - self._began)
-                if answer.status in _PASSING and "retry-after" not in answer.headers and self._plan(answer, now):
+            passing = _is_passing(answer)
+            if passing:
+                shell.observe("retryable", now - self._began, None)
+                if self._plan(answer, now):
                     return
+            if isinstance(answer, Response):
                 outcomes = shell.decode(answer, self._events)
             else:
-                shell.observe(None, now - self._began)
-                if answer.passing and self._plan(answer, now):
-                    return
                 outcomes = [answer.outcome] * len(self._slots)
+            if not passing:
+                shell.observe(outcome_of(outcomes), now - self._began, None)
             self._learn(outcomes)
         except Exception as error:  # noqa: BLE001  as above
             self._fault(error)
@@ -276,6 +278,13 @@ class Exchange:
             if self._handle is not None:
                 self._handle.cancel()
             self._leave()
+
+
+def _is_passing(answer: Answer) -> bool:
+    """Whether another try at once may well succeed."""
+    if isinstance(answer, Response):
+        return answer.status in _PASSING and "retry-after" not in answer.headers
+    return answer.passing
 
 
 def speaks_for_all(outcome: Outcome | None) -> bool:

@@ -30,8 +30,8 @@ ATTEMPT_HEADER: Final = "x-bridge-attempt"
 _NO_TRACE: Final = tuple({ATTEMPT_HEADER: str(attempt)} for attempt in range(32))
 """What requests carry whose event has no trace: one object an attempt, so that it is written once."""
 
-Observer = Callable[[int | None, float], None]
-"""Called after each request with its status (None without an answer) and how long it took, in seconds."""
+Observer = Callable[[str, float, str | None], None]
+"""Called after each request with its outcome, how long it took in seconds, and the id of its trace, if it has one."""
 
 Heard = Callable[[Outcome], None]
 """Called with an outcome that speaks for the whole target, a pause or Misconfigured, before it is handed out."""

@@ -70,7 +70,7 @@ class MemoryShell:
         self.pace: Aimd | None = None
         self.may_send: Callable[[], bool] = lambda: True
         self.quick_tries: Callable[[], bool] = lambda: False
-        self.observe: Callable[[int | None, float], None] = lambda *_: None
+        self.observe: Callable[[str, float, str | None], None] = lambda *_: None
         self.heard: Callable[[Outcome], None] = lambda _: None
         self._exchange = exchange
 

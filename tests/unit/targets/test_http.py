@@ -228,12 +228,23 @@ async def test_a_door_that_closes_meanwhile_stops_the_quick_tries() -> None:
 
 
 async def test_every_request_is_observed() -> None:
-    seen: list[int | None] = []
-    async with HostileServer(in_turn(plain(204, b""), reset)) as server, target_at(server.url) as target:
-        target.observe = lambda status, seconds: seen.append(status) if seconds >= 0 else None
+    seen: list[str] = []
+    answers = in_turn(plain(204, b""), reset, plain(422), plain(401), plain(502), plain(503), plain(204, b""))
+    async with HostileServer(answers) as server, target_at(server.url) as target:
+        target.observe = lambda outcome, seconds, _: seen.append(outcome) if seconds >= 0 else None
+        for _ in range(4):
+            await send_one(target)
+        target.quick_tries = lambda: True
         await send_one(target)
-        await send_one(target)
-    assert seen == [204, None]
+    assert seen == ["accepted", "retryable", "rejected", "misconfigured", "retryable", "retryable", "accepted"]
+
+
+async def test_a_request_for_several_events_is_observed_once_as_the_worst_that_it_came_to() -> None:
+    seen: list[str] = []
+    async with HostileServer(plain(400)) as server, target_at(server.url, "inngest", key="k") as target:
+        target.observe = lambda outcome, *_: seen.append(outcome)
+        await send(target, [event("a"), event("b")])
+    assert seen == ["rejected"] * 3, "refused as a whole, then each alone"
 
 
 async def test_a_rotated_key_is_used_from_the_next_request_on(tmp_path: Path) -> None:
