@@ -15,14 +15,15 @@ WORDS = ("titleFormat", "textFormat", "tagKeys", "useValueForTime")
 
 
 class Marks(dashboard.AnnotationQuery):
-    """An annotation from Prometheus, with its words."""
+    """An annotation from Prometheus, with its query and its words."""
 
     def __init__(self, name: str, expr: str, colour: str, words: dict[str, object]) -> None:
-        super().__init__(name=name, datasource=DATASOURCE, enable=True, icon_color=colour, expr=expr)
+        super().__init__(name=name, datasource=DATASOURCE, enable=True, icon_color=colour)
+        self.asked = {"target": {"refId": "Anno", "expr": expr}}
         self.words = words
 
     def to_json(self) -> dict[str, object]:
-        return super().to_json() | self.words
+        return super().to_json() | self.asked | self.words
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def _figures() -> Panels:
             unit="none",
             steps=((0, RED), (1, GREEN)),
             decimals=0,
-            runbook="bridge-gone",
+            runbook="BridgeGone",
         ),
         figure(
             "Delivered",
@@ -51,7 +51,7 @@ def _figures() -> Panels:
             ),
             unit="percentunit",
             steps=((0.01, ORANGE), (0.1, RED)),
-            runbook="delivery-failing",
+            runbook="BridgeDeliveryBurnsFast",
         ),
         figure(
             "Oldest event",
@@ -60,7 +60,7 @@ def _figures() -> Panels:
             ask(largest(of_route("bridge_oldest_event_seconds")), "oldest"),
             unit="s",
             steps=((60, ORANGE), (300, RED)),
-            runbook="oldest-event-growing",
+            runbook="BridgeOldestEvent",
         ),
         figure(
             "Breaker",
@@ -69,7 +69,7 @@ def _figures() -> Panels:
             ask(f"max({breaker} + ignoring(state) 2 * {opened})", "breaker"),
             unit="none",
             values=BREAKER,
-            runbook="breaker-open",
+            runbook="BridgeBreakerOpen",
         ),
         figure(
             "Intake",
@@ -77,7 +77,7 @@ def _figures() -> Panels:
             ask(f"sum({largest(of_route('bridge_intake_paused'), 'route', 'reason')})", "paused"),
             unit="none",
             values=INTAKE,
-            runbook="intake-paused",
+            runbook="BridgeIntakePaused",
         ),
         figure(
             "Sessions down",
@@ -87,7 +87,7 @@ def _figures() -> Panels:
             unit="none",
             steps=ANY,
             decimals=0,
-            runbook="session-down",
+            runbook="BridgeSessionDown",
         ),
         figure(
             "Dead letters, 1 h",
@@ -96,7 +96,7 @@ def _figures() -> Panels:
             unit="none",
             steps=ANY,
             decimals=0,
-            runbook="dead-letters",
+            runbook="BridgeDeadLetters",
         ),
     ]
 
@@ -122,7 +122,7 @@ def _graphs() -> Panels:
             ask(quantile(0.99, accept), "p99"),
             ask(largest(of_route("bridge_oldest_event_seconds"), "route"), "oldest {{route}}"),
             unit="s",
-            runbook="oldest-event-growing",
+            runbook="BridgeOldestEvent",
         ).span(7),
         states(
             "Why not",
@@ -132,6 +132,6 @@ def _graphs() -> Panels:
             ask(largest(of_route("bridge_intake_paused"), "route", "reason"), "{{route}} held for {{reason}}"),
             ask(f"1 - {standing}", "{{route}} {{session}} down"),
             values=FINE,
-            runbook="intake-paused",
+            runbook="BridgeIntakePaused",
         ).span(7),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, heatmap, stat, statetimeline, table, timeseries
@@ -19,27 +19,24 @@ RUNBOOKS = "${runbooks}"
 GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE, GREY = "green", "yellow", "orange", "red", "blue", "purple", "#8e8e8e"
 
 COLOURS = {
-    "accepted": GREEN,
-    "duplicate": BLUE,
-    "scheduled": PURPLE,
-    "retried": ORANGE,
-    "retryable": ORANGE,
-    "deferred": YELLOW,
-    "cancelled": "#705da0",
-    "filtered": GREY,
-    "control": "#5794f2",
-    "poison": "dark-red",
-    "dead": RED,
-    "rejected": RED,
-    "misconfigured": "dark-red",
-    "unsent": GREY,
-    "returned": "#b877d9",
-    "parked": "#8ab8ff",
-    "p50": GREEN,
-    "p90": YELLOW,
-    "p99": RED,
+    "result": {
+        "accepted": GREEN,
+        "duplicate": BLUE,
+        "scheduled": PURPLE,
+        "retried": ORANGE,
+        "deferred": YELLOW,
+        "cancelled": "#705da0",
+        "filtered": GREY,
+        "control": "#5794f2",
+        "poison": "dark-red",
+        "dead": RED,
+        "returned": "#b877d9",
+        "parked": "#8ab8ff",
+    },
+    "outcome": {"accepted": GREEN, "retryable": ORANGE, "rejected": RED, "misconfigured": "dark-red", "unsent": GREY},
+    "": {"p50": GREEN, "p90": YELLOW, "p99": RED},
 }
-"""The same thing has the same colour wherever it is drawn."""
+"""What a value of a label is drawn in, wherever it is; and the quantiles, which are of no label."""
 
 Steps = Sequence[tuple[float, str]]
 """From which value on which colour; below the first one, green."""
@@ -124,9 +121,8 @@ def graph(
         panel.thresholds(_thresholds(steps))
         style = common.GraphTresholdsStyleMode.DASHED
         panel.thresholds_style(common_builders.GraphThresholdsStyleConfig().mode(style))
-    for name, colour in COLOURS.items():
-        if any(name in _words_of(query) for query in asked) or any("{{" in _legend(query) for query in asked):
-            panel.override_by_regexp(f"/(^| ){name}$/", [_fixed(colour)])
+    for name, colour in _colours(asked):
+        panel.override_by_name(name, [_fixed(colour)])
     return panel
 
 
@@ -166,7 +162,7 @@ def lengths(title: str, text: str, query: Query, *, unit: str, steps: Steps, run
 def rows_of(title: str, text: str, query: Query, *columns: str, runbook: str = "") -> table.Panel:
     """A table of the labels of what a query finds."""
     query.format(prometheus.PromQueryFormat.TABLE)
-    panel = _common(table.Panel(), title, text, [query], unit="none", runbook=runbook)
+    panel = _common(table.Panel(), title, text, [query], unit="none", runbook=runbook).show_header(True)
     options = {"include": {"names": list(columns)}}
     return panel.with_transformation(dashboard.DataTransformerConfig(id_val="filterFieldsByName", options=options))
 
@@ -184,8 +180,14 @@ def _legend(query: Query) -> str:
     return query.build().legend_format or ""
 
 
-def _words_of(query: Query) -> list[str]:
-    return _legend(query).split()
+def _colours(asked: Sequence[Query]) -> Iterator[tuple[str, str]]:
+    """The names among the legends that have a colour of their own."""
+    for legend in map(_legend, asked):
+        for label, colours in COLOURS.items():
+            if legend == f"{{{{{label}}}}}":
+                yield from colours.items()
+            elif legend in colours:
+                yield legend, colours[legend]
 
 
 def _fixed(colour: str) -> dashboard.DynamicConfigValue:

@@ -28,6 +28,7 @@ def panels() -> Panels:
             ask(quantile(0.5, lag), "p50"),
             ask(quantile(0.99, lag), "p99"),
             unit="s",
+            runbook="BridgeEventLoopSlow",
         ).span(6),
         graph(
             "Garbage collections",
@@ -44,7 +45,7 @@ def panels() -> Panels:
             unit="short",
             bars=True,
             steps=ANY,
-            runbook="faults",
+            runbook="BridgeFaults",
         ).span(8),
         graph(
             "Open files",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
+
+from devtools.dashboard.annotations import WORDS
 
 Dashboard = Mapping[str, Any]
 Panel = Mapping[str, Any]
@@ -45,7 +48,17 @@ def asked(dashboard: Dashboard) -> Iterator[Asked]:
 
 def marks(dashboard: Dashboard) -> Iterator[Asked]:
     for each in dashboard["annotations"]["list"]:
-        yield Asked("annotations", each["name"], each["expr"], each["titleFormat"])
+        yield Asked("annotations", each["name"], each["target"]["expr"], each["titleFormat"])
+
+
+def in_schema(dashboard: Dashboard) -> dict[str, Any]:
+    """A copy with only what the published schema tells of: it has no room for queries and words of annotations."""
+    copied: dict[str, Any] = deepcopy(dict(dashboard))
+    for each in copied["annotations"]["list"]:
+        for word in WORDS:
+            each.pop(word, None)
+        del each["target"]
+    return copied
 
 
 def substituted(expr: str, *, rate_interval: str, span: str) -> str:

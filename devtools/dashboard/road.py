@@ -28,7 +28,7 @@ def source() -> Panels:
             "Nothing, while the queue is not empty: look at Why not.",
             ask(total(rate(of_route("bridge_deliveries_received_total")), "route", "stage"), "{{route}} {{stage}}"),
             unit="eps",
-            runbook="source-stalled",
+            runbook="BridgeStalled",
         ),
         graph(
             "Lag",
@@ -36,7 +36,7 @@ def source() -> Panels:
             "under way, and raise target.http.concurrency if the target can take more.",
             ask(total(of_route("bridge_lag"), "route", "session"), "{{route}} {{session}}"),
             unit="short",
-            runbook="source-stalled",
+            runbook="BridgeBacklogGrows",
         ),
         graph(
             "In flight",
@@ -60,7 +60,7 @@ def source() -> Panels:
             ),
             unit="short",
             bars=True,
-            runbook="session-flapping",
+            runbook="BridgeSessionFlapping",
         ),
         graph(
             "Books",
@@ -69,7 +69,7 @@ def source() -> Panels:
             ask(f"abs({received} - {settled} - {flying})", "{{route}} {{stage}} unaccounted for"),
             unit="short",
             steps=ANY,
-            runbook="law-broken",
+            runbook="BridgeLawBroken",
         ),
         graph(
             "Order",
@@ -78,7 +78,7 @@ def source() -> Panels:
             ask(total(of_route("bridge_keys_stuck"), "route"), "{{route}} keys stuck"),
             ask(total(increase(of_route("bridge_order_given_up_total")), "route"), "{{route}} order given up"),
             unit="short",
-            runbook="key-stuck",
+            runbook="BridgeKeyStuck",
         ),
     ]
 
@@ -102,7 +102,7 @@ def target() -> Panels:
             ask(f"{total(rate(of_route('bridge_sends_total')), 'outcome')} > 0", "{{outcome}}"),
             unit="eps",
             stacked=True,
-            runbook="delivery-failing",
+            runbook="BridgeDeliveryBurnsFast",
         ),
         graph(
             "Failed share",
@@ -110,7 +110,7 @@ def target() -> Panels:
             ask(share(failed, sent), "{{route}}"),
             unit="percentunit",
             steps=((0.01, ORANGE), (0.1, RED)),
-            runbook="delivery-failing",
+            runbook="BridgeDeliveryBurnsFast",
         ),
         graph(
             "Request duration",
@@ -159,7 +159,7 @@ def dedup() -> Panels:
             ask(total(increase(of_route("bridge_id_conflicts_total"))), "same id, other payload"),
             unit="short",
             bars=True,
-            runbook="second-sends",
+            runbook="BridgeSecondSends",
         ).span(6),
         graph(
             "Ids in the store",
@@ -169,7 +169,7 @@ def dedup() -> Panels:
             ask(total(of_process("bridge_store_claims")), "at work"),
             ask(total(of_process("bridge_store_scheduled")), "waiting"),
             unit="short",
-            runbook="store-forgets",
+            runbook="BridgeStoreForgets",
         ).span(6),
         figures(
             "Health of the store",
@@ -181,7 +181,7 @@ def dedup() -> Panels:
             ask(total(of_process("bridge_store_unrecorded")), "unrecorded"),
             unit="short",
             steps=ANY,
-            runbook="store-sick",
+            runbook="BridgeStoreDamaged",
         ).span(6),
     ]
 
@@ -207,7 +207,7 @@ def delay() -> Panels:
                 "{{route}}",
             ),
             unit="eps",
-            runbook="delay-frozen",
+            runbook="BridgeDelayLevelFrozen",
         ).span(6),
         graph(
             "Lateness",
@@ -217,7 +217,7 @@ def delay() -> Panels:
             ask(quantile(0.99, late), "p99"),
             unit="s",
             steps=((1, RED),),
-            runbook="delays-late",
+            runbook="BridgeLate",
         ).span(6),
         graph(
             "Orders to cancel and move",
@@ -240,7 +240,7 @@ def dead() -> Panels:
             ask(f"{total(increase(buried), 'kind')} > 0", "{{kind}}"),
             unit="short",
             bars=True,
-            runbook="dead-letters",
+            runbook="BridgeDeadLetters",
         ).span(14),
         lengths(
             "Buried, over the time looked at",
@@ -248,6 +248,6 @@ def dead() -> Panels:
             ask_now(f"ceil({total(increase(buried, '$__range'), 'route', 'kind')}) > 0", "{{route}} {{kind}}"),
             unit="short",
             steps=DOZENS,
-            runbook="dead-letters",
+            runbook="BridgeDeadLetters",
         ).span(10),
     ]

@@ -11,7 +11,6 @@ from itertools import combinations
 from devtools.dashboard.reading import Asked, Dashboard, Panel, asked, panels
 
 WIDTH = 24
-NAMES = ("bridge_", "process_", "python_")
 
 _SELECTOR = re.compile(r"\b(?P<name>(?:bridge|process|python)_\w+|up|ALERTS)\b(?P<matchers>\{[^}]*\})?")
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractExchange
 from aiokafka import AIOKafkaProducer
 
 from bridge.devserver import DevServer, DevServerSettings, Fault, Match
@@ -35,6 +36,7 @@ JOB = "event-bridge"
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus"
 PROGRAM = Path(sys.executable).with_name("event-bridge")
 PARTITIONS = 3
+LIMIT = 30.0  # seconds for a publish
 TICK = 0.1  # seconds between publishes
 SCRAPES = "5s"
 """Grafana's `$__rate_interval` for a Prometheus that scrapes every second: four scrapes, and one more to be sure."""
@@ -97,7 +99,7 @@ class _Story:
         if number % 97 == 0:
             return [body, b"not an event"]
         if number % 131 == 0:
-            return [body, json.dumps(event | {"data": "another"}).encode()]
+            return [body, json.dumps(event | {"id": f"e{number - 50}", "data": "another"}).encode()]
         return [body, body] if number % 12 == 1 else [body]
 
     def strike(self, api: DevServer, now: float) -> None:
@@ -128,7 +130,7 @@ BREAK = 0.8  # when all sessions with RabbitMQ are cut
 @asynccontextmanager
 async def trial(brokers: Brokers, *, seconds: float, rate: float) -> AsyncIterator[Trial]:
     """Let events flow for so many seconds, at most `rate` of them a second on each route, and yield what was seen."""
-    async with DevServer(DevServerSettings(port=0)) as api, _publishers(brokers) as publish:
+    async with DevServer(DevServerSettings(port=0)) as api, _publishing(brokers) as publisher:
         settings = _settings(brokers, api)
         async with _bridge(settings) as bridge:
             address = bridge.admin_url.removeprefix("http://")
@@ -137,23 +139,20 @@ async def trial(brokers: Brokers, *, seconds: float, rate: float) -> AsyncIterat
             try:
                 await asyncio.to_thread(prometheus.start)
                 began = await _first_scrape(prometheus)
-                await _play(_Story(seconds, rate), brokers, api, publish)
+                await _play(_Story(seconds, rate), api, publisher)
                 yield Trial(prometheus=prometheus, began=began, ended=time.time())
             finally:
                 await asyncio.to_thread(prometheus.close)
 
 
-Publish = Callable[[list[bytes]], Any]
-
-
-async def _play(story: _Story, brokers: Brokers, api: DevServer, publish: Publish) -> None:
+async def _play(story: _Story, api: DevServer, publisher: _Publisher) -> None:
     begin, broken = time.monotonic(), False
     while (now := (time.monotonic() - begin) / story.seconds) < 1:
         story.strike(api, now)
         if now >= BREAK and not broken:
             broken = True
-            await asyncio.to_thread(brokers.break_sessions)
-        await publish(story.bodies(now))
+            await publisher.cut_the_others()
+        await publisher.publish(story.bodies(now))
         await asyncio.sleep(TICK)
 
 
@@ -223,23 +222,45 @@ def _settings(brokers: Brokers, api: DevServer) -> dict[str, Any]:
     }
 
 
+class _Publisher:
+    """Publishes the same bodies to both brokers. It leaves RabbitMQ while sessions are cut there."""
+
+    def __init__(self, brokers: Brokers, producer: AIOKafkaProducer) -> None:
+        self._topic, self._queue = f"{brokers.name}-payments", f"{brokers.name}-orders"
+        self._brokers, self._producer = brokers, producer
+        self._connection: AbstractConnection | None = None
+        self._exchange: AbstractExchange | None = None
+
+    async def open(self) -> None:
+        self._connection = await aio_pika.connect(self._brokers.amqp_url)
+        self._exchange = (await self._connection.channel()).default_exchange
+
+    async def close(self) -> None:
+        if self._connection:
+            await self._connection.close()
+
+    async def publish(self, bodies: list[bytes]) -> None:
+        """Return when both brokers have them."""
+        assert self._exchange is not None
+        sent = [await self._producer.send(self._topic, body) for body in bodies]
+        letters = [aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT) for body in bodies]
+        await asyncio.gather(*sent, *(self._exchange.publish(each, self._queue, timeout=LIMIT) for each in letters))
+
+    async def cut_the_others(self) -> None:
+        """Break all sessions with RabbitMQ."""
+        await self.close()
+        await asyncio.to_thread(self._brokers.break_sessions)
+        await self.open()
+
+
 @asynccontextmanager
-async def _publishers(brokers: Brokers) -> AsyncIterator[Publish]:
-    """A way to publish the same bodies to both brokers."""
-    topic, queue = f"{brokers.name}-payments", f"{brokers.name}-orders"
+async def _publishing(brokers: Brokers) -> AsyncIterator[_Publisher]:
     async with Lab(brokers.bootstrap) as lab:
-        await lab.create_topic(topic, PARTITIONS)
-    producer = AIOKafkaProducer(bootstrap_servers=brokers.bootstrap, acks="all")
-    async with opened(producer), await aio_pika.connect_robust(brokers.amqp_url) as connection:
-        channel = await connection.channel()
-
-        async def publish(bodies: list[bytes]) -> None:
-            for body in bodies:
-                await producer.send(topic, body)
-            letters = [aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT) for body in bodies]
-            await asyncio.gather(
-                *(channel.default_exchange.publish(letter, queue, timeout=30) for letter in letters),
-                return_exceptions=True,  # those of sessions that were broken may be lost: nobody counts here
-            )
-
-        yield publish
+        await lab.create_topic(f"{brokers.name}-payments", PARTITIONS)
+    async with opened(AIOKafkaProducer(bootstrap_servers=brokers.bootstrap, acks="all")) as producer:
+        publisher = _Publisher(brokers, producer)
+        await publisher.open()
+        try:
+            yield publisher
+        finally:
+            await publisher.close()

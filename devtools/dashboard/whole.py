@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -13,6 +16,9 @@ from devtools.dashboard.panels import DATASOURCE
 
 UID = "event-bridge"
 RUNBOOKS = "https://example.com/event-bridge/docs/runbooks"
+
+RELICS = ("auto", "auto_count", "auto_min", "id")
+"""Of variables."""
 
 ROWS = (
     ("Is it delivering, how late, and why not", health.panels),
@@ -27,7 +33,8 @@ ROWS = (
 
 def text() -> str:
     """Return the dashboard as the file has it."""
-    return JSONEncoder(indent=2, sort_keys=True).encode(whole()) + "\n"
+    made = json.loads(JSONEncoder().encode(whole()))
+    return json.dumps(_without_relics(made), indent=2, sort_keys=True) + "\n"
 
 
 def whole() -> dashboard.Dashboard:
@@ -53,6 +60,15 @@ def whole() -> dashboard.Dashboard:
     for number, each in enumerate(built.panels or [], 1):
         each.id_val = number
     return built
+
+
+def _without_relics(made: dict[str, Any]) -> dict[str, Any]:
+    """Take out what the SDK writes by default and the current schema knows nothing of."""
+    del made["style"]
+    for variable in made["templating"]["list"]:
+        for name in RELICS:
+            variable.pop(name, None)
+    return made
 
 
 def _variables() -> list[Builder[dashboard.VariableModel]]:
