@@ -17,6 +17,7 @@ BENCHES = {
     "codec": "reading envelopes, writing requests, reading answers",
     "clients": "one POST, by each HTTP client",
     "growth": "how cost grows with events, room in flight, size, keys and delays",
+    "tables": "puts the curves of `growth` into docs/performance-growth.md",
     "profile": "where the CPU time of a road goes",
     "delays": "how late delayed events are",
     "store": "the embedded key stores",

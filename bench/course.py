@@ -19,6 +19,17 @@ from devtools.processes import wait_until
 from devtools.scratch import folder
 
 SETTLING = 30.0  # seconds within which everything must be settled after the last event came
+SILENT = 5.0  # seconds for which the target says nothing while memory is read; a request may take longer
+LOADED = 4.0  # of them, after which all that may be in flight is
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a bridge has at most in MB with much waiting for it."""
+
+    silent: float  # while the target answers nobody, so that all that may be in flight is
+    working: float  # and after some seconds at work
+    delivered: int  # by then: their keys are remembered
 
 
 @dataclass
@@ -57,6 +68,20 @@ class Course:
             if not self.sink.count():
                 self.sink.wait_for(1, child)
             return sum(map(peak_bytes, family(child.pid))) / 1e6
+
+    def memory(self, lane: Lane, start: Start, waiting: int, seconds: float) -> Memory:
+        """The most memory with so many waiting, at a standstill and then for so many seconds at work."""
+        with self._taking_part(lane, start, waiting) as (child, _):
+            self.sink.watch(child.pid, [], SILENT)
+            self.sink.wait_for(1, child)
+            time.sleep(LOADED)
+            silent = sum(map(peak_bytes, family(child.pid))) / 1e6
+            flown = self.sink.count()
+            self.sink.watch(child.pid, [])
+            ends = time.monotonic() + SILENT + seconds
+            while (came := self.sink.count()) < waiting - flown and time.monotonic() < ends:
+                time.sleep(0.1)
+            return Memory(silent, sum(map(peak_bytes, family(child.pid))) / 1e6, flown + came)
 
     def _cost(self, child: subprocess.Popen[bytes], launched: float) -> Run:
         # It needs far longer to connect than this takes.

@@ -1,16 +1,18 @@
 """
 How cost grows: curves over events, room in flight, sizes, keys, and events that wait for their time.
 
-    ./dev bench growth [--only events flight sizes keys delayed] [--roads kafka-post ...] [--json FILE] [--full]
+    ./dev bench growth [--only events backlog flight ...] [--roads kafka-post ...] [--json FILE] [--full] [--upto N]
 
 events    so many wait at the broker, all are brought to the sink: CPU time an event, rate, peak of memory
+backlog   so many wait at the broker: peak of memory while the target is silent, and after ten seconds at work
 flight    room for so many events in flight, with a target that takes 10 ms to answer: rate and CPU time
 sizes     bytes a body: CPU time an event, rate, peak of memory
 keys      so many in the embedded store ahead of a claim and a commit: CPU time, memory, disk, the next start
 delayed   so many are held for an hour: CPU time of holding one, memory, and how late one is that is due in 5 s
 
-Each point is the median of some runs of the bridge as shipped, but for `delayed`, which has one, on top of what was
-held before. --full goes to a million events and delays, and to ten million keys, and takes an hour or more.
+Each point is the median of some runs of the bridge as shipped, but for `backlog` and `delayed`, which have one; what is
+delayed comes on top of what was held before. --full goes to a million events and delays, and to ten million keys, and
+takes an hour or more if nothing is chosen. `./dev bench tables FILE ...` puts the figures into the documentation.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,6 +41,7 @@ from bench.road import VERSIONS, private_place
 ROADS = ("rabbitmq-post", "kafka-post", "kafka-arrays")
 OUT = machine.ROOT / ".cache" / "bench-growth.json"
 SLOW_TARGET = 0.01  # seconds
+WORKING = 10.0  # seconds in which memory may grow by what is delivered
 ENOUGH = 1_000  # events that must be held for their CPU time to stand out of that of the start
 BYTES = 200_000_000  # of bodies in a run, at most
 MOST = 20_000  # events in a run, unless it is they that grow
@@ -52,14 +56,30 @@ class Steps:
 
     runs: int = 3
     events: tuple[int, ...] = (1_000, 10_000, 100_000)
+    backlog: tuple[int, ...] = (1_000, 10_000, 100_000)
     flight: tuple[int, ...] = (1, 4, 16, 64, 200, 500)
     sizes: tuple[int, ...] = (100, 1_024, 4_096, 16_384, 65_536, 262_144)
     keys: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     delayed: tuple[int, ...] = (1, 1_000, 10_000)
 
+    def upto(self, most: int) -> Steps:
+        """Without those that are made of more events or keys than that."""
+
+        def kept(steps: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(step for step in steps if step <= most)
+
+        return replace(
+            self,
+            events=kept(self.events),
+            backlog=kept(self.backlog),
+            keys=kept(self.keys),
+            delayed=kept(self.delayed),
+        )
+
 
 FULL = Steps(
     events=(1_000, 10_000, 100_000, 1_000_000),
+    backlog=(1_000, 10_000, 100_000, 1_000_000),
     keys=(10_000, 100_000, 1_000_000, 3_000_000, 10_000_000),
     delayed=(1, 1_000, 10_000, 100_000, 1_000_000),
 )
@@ -78,6 +98,17 @@ class Growth:
             for count in self.steps.events:
                 margin = count // 10
                 yield self._point(Course(place, sink, count - 2 * margin, margin), road, count, {})
+
+        return over(self.roads, measure)
+
+    def backlog(self) -> list[Point]:
+        def measure(place: Place, sink: SinkProcess, road: str) -> Iterable[Point]:
+            course = Course(place, sink, 0, 0)
+            for count in self.steps.backlog:
+                found = course.memory(LANES[road], bridge(place, {}), count, WORKING)
+                figures = {"rss_silent_mb": found.silent, "rss_mb": found.working, "delivered": found.delivered}
+                yield {"road": road, "x": count, **figures}
+            self.complaints += course.complaints
 
         return over(self.roads, measure)
 
@@ -145,6 +176,8 @@ def over(roads: Sequence[str], measure: Measure) -> list[Point]:
         chosen = [road for road in roads if (LANES[road] in Topic.lanes) == (broker == "kafka")]
         if chosen:
             with private_place(broker, version) as place, running_sink() as sink:
+                # So that what is made once at the broker, and what is said of its first moments, is in no figure.
+                Course(place, sink, 200, 100).measure(LANES[chosen[0]], bridge(place, {}))
                 points += [_said(point) for road in chosen for point in measure(place, sink, road)]
     return points
 
@@ -157,6 +190,7 @@ def _said(point: Point) -> Point:
 
 LABELS = {
     "events": "events that wait",
+    "backlog": "events that wait at the broker",
     "flight": "events in flight",
     "sizes": "bytes a body",
     "keys": "keys stored",
@@ -180,19 +214,23 @@ def main() -> None:
     parser.add_argument("--roads", nargs="+", choices=tuple(LANES), default=ROADS, help="on these roads")
     parser.add_argument("--runs", type=int, default=Steps().runs, help="a point is the median of so many")
     parser.add_argument("--full", action="store_true", help="to the ends of the curves")
+    parser.add_argument("--upto", type=int, default=FULL.keys[-1], help="no more events or keys than that")
     parser.add_argument("--json", type=Path, default=OUT, help="the file to write to, a plot a curve beside it")
     chosen = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of a topic's first moments, which it gets over
     about = machine.as_json(VERSIONS)
     print(machine.facts(*(f"{name} {found}" for name, found in VERSIONS.items())), flush=True)
-    growth = Growth(FULL if chosen.full else Steps(runs=chosen.runs), chosen.roads)
+    steps = replace(FULL if chosen.full else Steps(), runs=chosen.runs).upto(chosen.upto)
+    growth = Growth(steps, chosen.roads)
     curves: dict[str, list[Point]] = {}
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     for name in chosen.only:
         print(f"\n{LABELS[name]}")
+        began = time.monotonic()
         curves[name] = getattr(growth, name)()
-        chosen.json.write_text(json.dumps({**about, "curves": curves}, indent=1) + "\n")
+        chosen.json.write_text(json.dumps({**about, "runs": chosen.runs, "curves": curves}, indent=1) + "\n")
         print(plots.curves(panels(curves[name]), LABELS[name], chosen.json.with_name(f"{chosen.json.stem}-{name}.svg")))
+        print(f"{time.monotonic() - began:.0f} s")
     print(f"\nwritten to {chosen.json}; load at the end {machine.load()}")
     if growth.complaints:
         raise SystemExit("\n".join(("there were complaints:", *growth.complaints)))

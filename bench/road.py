@@ -27,6 +27,8 @@ from devtools import kafka, rabbitmq
 VERSIONS = {"rabbitmq": rabbitmq.VERSIONS[0], "kafka": kafka.NEWEST}
 """Of each broker that which is measured unless another is asked for."""
 
+MEMORY = 6_000_000_000  # bytes that RabbitMQ may take: a million events are more than its nodes for tests may have
+
 
 Results = Mapping[Lane, Mapping[str, list[Run]]]
 
@@ -59,6 +61,7 @@ def private_place(broker: str, version: str) -> Iterator[Place]:
             yield Topic(brokers.bootstrap)
     else:
         with rabbitmq.private_node(version) as node:
+            node.grant(MEMORY)
             yield Queue(node)
 
 

@@ -121,10 +121,14 @@ class RabbitMQNode(Node):
         """Let every client connection vanish without a word."""
         self.eval("[exit(C, kill) || C <- rabbit_networking:local_connections()]")
 
+    def grant(self, memory: int) -> None:
+        """Raise the memory high watermark to so many bytes, until an alarm is set or cleared by `alarm`."""
+        self.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({{absolute, {memory}}})")
+
     def alarm(self, on: bool) -> None:  # noqa: FBT001  the two states are what the word says
         """Raise or clear the memory alarm, which blocks every connection that publishes; returns when it is so."""
         limit = 1 if on else MEMORY_LIMIT_BYTES
-        self.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({{absolute, {limit}}})")
+        self.grant(limit)
         raised = "[] =/= [x || {{resource_limit, memory, _}, _} <- rabbit_alarm:get_alarms()]"
         wait_until(
             lambda: self.eval(raised) == str(on).lower(), within=10, what=f"the memory alarm is {'on' if on else 'off'}"

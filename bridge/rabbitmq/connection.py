@@ -25,6 +25,7 @@ from yarl import URL
 from bridge import __version__
 from bridge.errors import ConfigError, Disconnected
 from bridge.rabbitmq import decoders, encoders
+from bridge.rabbitmq.addresses import first_of
 from bridge.tasks import bounded
 
 log = logging.getLogger(__name__)
@@ -104,8 +105,16 @@ class _Socket(TransportFactory):
         self._writer: asyncio.StreamWriter | None = None
 
     async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, self._writer = await asyncio.open_connection(url.host, url.port, ssl=self._context)
-        return reader, self._writer
+        assert url.host is not None
+        assert url.port is not None, "the client fills it in"
+        hostname = url.host if self._context else None
+
+        async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            return await asyncio.open_connection(address, url.port, ssl=self._context, server_hostname=hostname)
+
+        reader, writer = await first_of(url.host, url.port, CALL_LIMIT, connect)
+        self._writer = writer
+        return reader, writer
 
     def cut(self) -> None:
         if self._writer is not None:

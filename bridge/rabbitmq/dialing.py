@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +17,7 @@ from bridge.amqp.events import Delivered, Opened
 from bridge.amqp.handshake import Plain
 from bridge.errors import ConfigError, Disconnected
 from bridge.rabbitmq import connection as client
+from bridge.rabbitmq.addresses import first_of
 from bridge.rabbitmq.link import Link, Objection
 from bridge.rabbitmq.options import ConnectionSettings
 from bridge.tasks import bounded
@@ -77,25 +77,11 @@ def _translated(error: Exception, what: str, where: str) -> Exception:
 
 
 async def _connect(link: Link, host: str, port: int, context: ssl.SSLContext | None) -> None:
-    """
-    Connect to the first address of a host that can be reached. Raises OSError.
-
-    The event loop makes the sockets: uvloop (0.23.0) closes the descriptor of a Python socket that it was handed behind
-    the back of the object that still counts on it, when the peer resets the connection in the wrong moment.
-    """
+    """Give the link its socket. Raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     hostname = host if context else None
-    failures: list[str] = []
-    for *_, address in found:
-        connecting = loop.create_connection(lambda: link, str(address[0]), port, ssl=context, server_hostname=hostname)
-        try:
-            # One that says nothing must leave time for the others.
-            await asyncio.wait_for(connecting, client.CALL_LIMIT / len(found))
-        except ssl.SSLError:
-            raise  # it was reached, and what it says of itself concerns a person
-        except (OSError, TimeoutError) as error:
-            failures.append(f"{address[0]}: {str(error) or 'no answer'}")
-        else:
-            return
-    raise OSError("; ".join(failures))
+
+    async def connect(address: str) -> None:
+        await loop.create_connection(lambda: link, address, port, ssl=context, server_hostname=hostname)
+
+    await first_of(host, port, client.CALL_LIMIT, connect)

@@ -23,7 +23,7 @@ def test_names_are_those_of_the_ladder() -> None:
 def test_log_lines_and_settings_are_there() -> None:
     source = "".join(path.read_text("utf-8") for path in Path(ROOT, "bridge").rglob("*.py"))
     lines = set(re.findall(r"log line(?: is)?\s+`(\w+)`", GUIDE.text))
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert {line for line in lines if f'"{line}"' not in source} == set()
     settings = set(re.findall(r"`source\.(\w+)`", GUIDE.text))
     assert settings <= RabbitMQSourceSettings.model_fields.keys()
