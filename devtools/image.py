@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools import debian
-from devtools.processes import MissingError, run
+from devtools.processes import CommandError, MissingError, run
 from devtools.scratch import folder, locked
 
 PACKAGES = ("buildah", "mmdebstrap", "runc")
@@ -66,7 +66,8 @@ class Image:
 def built(context: Path) -> Iterator[Image]:
     """Build the Dockerfile of this folder; the image lasts as long as the block. Raises CommandError."""
     archive, store = base(), folder("image")
-    buildah = ["buildah", "--root", f"{store}/root", "--runroot", f"{store}/run", "--storage-driver", "vfs"]
+    driver = "overlay" if _overlays(store) else "vfs"  # which copies everything for each layer
+    buildah = ["buildah", "--root", f"{store}/root", "--runroot", f"{store}/run", "--storage-driver", driver]
 
     def call(*arguments: str) -> str:
         return run([*buildah, *arguments], timeout=BUILD_LIMIT).strip()
@@ -88,6 +89,21 @@ def built(context: Path) -> Iterator[Image]:
     finally:
         run([*buildah, "rm", "--all"])
         shutil.rmtree(store)
+
+
+def _overlays(store: Path) -> bool:
+    """Whether this machine's kernel can lay one folder over another where the store is."""
+    names = ("lower", "upper", "work", "merged")
+    lower, upper, work, merged = (store / "probe" / name for name in names)
+    for made in (lower, upper, work, merged):
+        made.mkdir(parents=True)
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    try:
+        run(["mount", "-t", "overlay", "overlay", "-o", options, str(merged)])
+    except CommandError:
+        return False
+    run(["umount", str(merged)])
+    return True
 
 
 def _bytes(sizes: dict[str, str], name: str) -> int:

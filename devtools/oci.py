@@ -27,6 +27,26 @@ _MASKED = ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc
 _READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
 
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder or file of this machine that a container sees."""
+
+    source: Path
+    at: str  # absolute, in the container
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a container may do; by default as little as can be."""
+
+    uid: int = UID
+    gid: int = UID
+    capabilities: tuple[str, ...] = ()  # as capabilities(7) names them
+    new_privileges: bool = False
+    writes_root: bool = False
+
+
 @dataclass
 class Container:
     """One container. `network` is the path of a network namespace; None is that of this machine."""
@@ -34,9 +54,10 @@ class Container:
     root: Path
     command: Sequence[str]
     environment: Mapping[str, str]
-    state: Path | None = None  # what stands at /var/lib/event-bridge, writable
+    mounts: Sequence[Mount] = ()
+    home: str = "/"  # the working directory
     network: Path | None = None
-    uid: int = UID
+    rights: Rights = field(default_factory=Rights)
     name: str = field(default_factory=lambda: f"event-bridge-{secrets.token_hex(4)}")
 
     def __post_init__(self) -> None:
@@ -75,20 +96,35 @@ class Container:
 
     def stop(self, within: float) -> int:
         """Send SIGTERM to number 1, and return its exit code. Raises TimeoutError, and kills it, if it stays."""
-        process = self._process
-        assert process is not None
-        if process.poll() is None:
-            self._runc("kill", self.name, "TERM")
+        self.send("TERM")
         try:
-            return process.wait(within)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"still there {within} s after SIGTERM:\n{self.log}") from None
+            return self.wait(within)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error} after SIGTERM:\n{self.log}") from None
         finally:
             self.close()
 
+    def send(self, signal_name: str) -> None:
+        """Send a signal ("TERM", "KILL") to number 1, if it is still there."""
+        if self.running:
+            self._runc("kill", self.name, signal_name)
+
+    def wait(self, within: float) -> int:
+        """Wait for its end, and return its exit code. Raises TimeoutError."""
+        assert self._process is not None
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.name}: still there after {within} s") from None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         """End it, whatever it does."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.running:
             os.kill(self.pid, signal.SIGKILL)
             end(self._process, patience=10)
 
@@ -107,36 +143,33 @@ class Container:
         spaces: list[dict[str, str]] = [{"type": kind} for kind in kinds]
         if self.network is not None:
             spaces.append({"type": "network", "path": str(self.network)})
-        none: dict[str, list[str]] = {kind: [] for kind in ("bounding", "effective", "permitted", "ambient")}
+        rights = self.rights
+        held = {kind: list(rights.capabilities) for kind in ("bounding", "effective", "permitted")}
         return {
             "ociVersion": VERSION,
             "hostname": self.name,
-            "root": {"path": str(self.root), "readonly": True},
+            "root": {"path": str(self.root), "readonly": not rights.writes_root},
             "process": {
-                "user": {"uid": self.uid, "gid": self.uid},
+                "user": {"uid": rights.uid, "gid": rights.gid},
                 "args": list(self.command),
                 "env": [f"{name}={value}" for name, value in self.environment.items()],
-                "cwd": "/var/lib/event-bridge" if self.state else "/",
-                "capabilities": none,
-                "noNewPrivileges": True,
+                "cwd": self.home,
+                "capabilities": held,
+                "noNewPrivileges": not rights.new_privileges,
             },
             "mounts": self._mounts(),
             "linux": {"namespaces": spaces, "maskedPaths": _MASKED, "readonlyPaths": _READ_ONLY},
         }
 
     def _mounts(self) -> list[dict[str, Any]]:
-        safe = ["nosuid", "noexec", "nodev"]
-        mounts: list[dict[str, Any]] = [
+        own = [Mount(Path(f"/etc/{name}"), f"/etc/{name}") for name in ("resolv.conf", "hosts")]
+        return [
             {"destination": "/proc", "type": "proc", "source": "proc"},
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=64k"]},
-            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": [*safe, "mode=1777", "size=16m"]},  # noqa: S108  the container's own
-            *(_bound(Path(f"/etc/{name}"), read_only=True) for name in ("resolv.conf", "hosts")),
+            *(_bound(mount) for mount in (*own, *self.mounts)),
         ]
-        if self.state is not None:
-            mounts.append(_bound(self.state, at="/var/lib/event-bridge"))
-        return mounts
 
 
-def _bound(source: Path, *, at: str | None = None, read_only: bool = False) -> dict[str, Any]:
-    options = ["rbind", "ro" if read_only else "rw", "nosuid", "nodev"]
-    return {"destination": at or str(source), "type": "bind", "source": str(source), "options": options}
+def _bound(mount: Mount) -> dict[str, Any]:
+    options = ["rbind", "ro" if mount.read_only else "rw", "nosuid", "nodev"]
+    return {"destination": mount.at, "type": "bind", "source": str(mount.source), "options": options}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http
+import http.client
 import json
 import os
 import sys
@@ -51,13 +51,29 @@ class Road:
 
     def arrived(self, name: str) -> int:
         """How many events of this name the API has, each id once."""
-        _, body = get(self.api, "/_/events?limit=10000")
-        return len({event["id"] for event in self._events(body) if event["name"] == name})
+        return sum(event["name"] == name for event in self.arrivals().values())
 
-    @staticmethod
-    def _events(body: str) -> list[dict[str, Any]]:
-        found = json.loads(body)
-        return list(found["events"] if isinstance(found, dict) else found)
+    def arrivals(self) -> dict[str, dict[str, Any]]:
+        """Return what the API says of each event, by id."""
+        _, body = get(self.api, "/_/events?limit=10000")
+        return {event["id"]: event for event in json.loads(body)["events"]}
+
+    def fault(self, **fault: object) -> None:
+        """Let the API misbehave (docs/devserver.md)."""
+        self._order("POST", json.dumps(fault))
+
+    def heal(self) -> None:
+        """Let it behave again."""
+        self._order("DELETE")
+
+    def _order(self, method: str, body: str | None = None) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.api, timeout=10)
+        try:
+            connection.request(method, "/_/faults", body, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status < 300, answer.read()
+        finally:
+            connection.close()
 
     def ready(self) -> bool:
         return get(self.admin, "/readyz")[0] == http.HTTPStatus.OK

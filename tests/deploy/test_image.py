@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devtools.image import Image
-from devtools.oci import UID, Container
+from devtools.oci import UID, Container, Mount
 from devtools.processes import CommandError, run, wait_until
 from devtools.scratch import free_port
 from tests.deploy.conftest import ROOT
@@ -48,12 +48,18 @@ def test_nothing_in_it_may_be_written_by_its_user(image: Image) -> None:
     assert [path for path in files if path.stat().st_mode & 0o022 or path.stat().st_uid == UID] == []
 
 
+def _bridge(image: Image, environment: Mapping[str, str], state: Path) -> Container:
+    home = "/var/lib/event-bridge"
+    keys = Mount(state, home, read_only=False)
+    return Container(image.root, ["event-bridge", "run"], environment, mounts=[keys], home=home)
+
+
 @pytest.fixture
 def run_bridge(image: Image, state: Path) -> Iterator[Callable[[Mapping[str, str]], Container]]:
     started: list[Container] = []
 
     def start(environment: Mapping[str, str]) -> Container:
-        container = Container(image.root, ["event-bridge", "run"], environment, state=state)
+        container = _bridge(image, environment, state)
         started.append(container)
         container.start()
         return container
@@ -100,6 +106,6 @@ def test_number_one_ends_on_sigterm_while_nothing_is_reached(
 
 def test_wrong_settings_end_it_with_78(image: Image, state: Path) -> None:
     environment = {"PATH": "/opt/event-bridge/bin", "BRIDGE_SOURCE__TYPE": "rabbitmqq"}
-    container = Container(image.root, ["event-bridge", "run"], environment, state=state)
+    container = _bridge(image, environment, state)
     assert container.run_to_end(within=60) == 78
     assert "source" in container.log
