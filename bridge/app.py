@@ -18,18 +18,20 @@ from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
 
+from bridge import tasks
 from bridge.errors import Unavailable
 from bridge.ports import Resource
 from bridge.routes import Route, build_route
 from bridge.settings.tree import Settings
 from bridge.stores import OF_ONE_PROCESS
+from bridge.telemetry.lag import LoopLag
 from bridge.telemetry.metrics import BridgeCollector, registry
 from bridge.telemetry.probe import Probe, Reasons
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT, LAST_WAIT = 0.5, 30.0  # seconds between tries to reach something at the start
-LAG_INTERVAL = 1.0  # seconds
+LOOK_EVERY = 1.0  # seconds between looks who else takes part in a route
 YOUNG = 20_000  # objects; events end by reference counts, so the collector need not look at each batch in flight
 LAG_ALARM = 30.0  # seconds the event loop may hang before /livez says so
 ALONE = "copies of an event that other instances read are not suppressed: run one, or publish with the id as the key"
@@ -48,7 +50,9 @@ class App:
         self.routes: dict[str, Route] = {
             name: build_route(name, route, self.store, settings) for name, route in settings.routes.items()
         }
-        collector = BridgeCollector({name: route.watched() for name, route in self.routes.items()}, self._store_numbers)
+        self.lag = LoopLag()
+        watched = {name: route.watched() for name, route in self.routes.items()}
+        collector = BridgeCollector(watched, self._store_numbers, self.lag.seconds)
         admin = settings.admin
         metrics = registry(collector)
         self.probe = Probe(admin.host, admin.port, live=self._live, ready=self._ready, registry=metrics)
@@ -59,7 +63,6 @@ class App:
         self._consuming: set[str] = set()  # the routes that were opened
         self._told: set[str] = set()  # the routes whose group is known to have other members
         self._stopping = False
-        self._lag = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open, run until `stop` is set or a route dies, drain, close. Raises what a route died of."""
@@ -69,16 +72,16 @@ class App:
             if self._front:
                 stack.push_async_callback(self._front.close)
                 await self._front.open()
-            watching = asyncio.create_task(self._watch_lag())
-            stack.callback(watching.cancel)
+            watching = [asyncio.create_task(self.lag.run()), asyncio.create_task(self._watch_groups())]
+            stack.push_async_callback(tasks.end, *watching)
             if not await self._open_in_order(stack, stop, [("store", self.store)]):
                 return
-            await self._run_routes(stop)
+            await self._run_routes(stop, watching)
             self._stopping = True
         log.info("stopped")
 
-    async def _run_routes(self, stop: asyncio.Event) -> None:
-        """Run all routes; when one dies the others are drained too."""
+    async def _run_routes(self, stop: asyncio.Event, watching: Sequence[asyncio.Task[None]]) -> None:
+        """Run all routes; when one dies, or what watches the process, the others are drained too."""
         everyone = asyncio.Event()
         running = [
             asyncio.create_task(self._run_route(name, route, everyone), name=f"route-{name}")
@@ -86,7 +89,7 @@ class App:
         ]
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*running, *watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
             log.info("draining")
         except asyncio.CancelledError:
             for task in running:  # asked twice: no time to drain
@@ -96,7 +99,7 @@ class App:
             stopping.cancel()
             self._stopping = True
             everyone.set()
-            results = await asyncio.gather(*running, return_exceptions=True)
+            results = await asyncio.gather(*running, *filter(asyncio.Task.done, watching), return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -139,12 +142,9 @@ class App:
                 return True
         return False
 
-    async def _watch_lag(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _watch_groups(self) -> None:
         while True:
-            before = loop.time()
-            await asyncio.sleep(LAG_INTERVAL)
-            self._lag = loop.time() - before - LAG_INTERVAL
+            await asyncio.sleep(LOOK_EVERY)
             self._look_at_groups()
 
     def _look_at_groups(self) -> None:
@@ -158,7 +158,7 @@ class App:
 
     def _live(self) -> list[str]:
         """Why the process should be restarted. Nothing outside of it is ever a reason."""
-        return [f"the event loop hung for {self._lag:.0f} s"] if self._lag > LAG_ALARM else []
+        return [f"the event loop hung for {self.lag.recent:.0f} s"] if self.lag.recent > LAG_ALARM else []
 
     def _ready(self) -> list[str]:
         """Why the process is not consuming. A target that is down is no reason: its events wait in the broker."""

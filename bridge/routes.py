@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,6 +27,7 @@ from bridge.settings.policies import BreakerSettings, FilterSettings, RetrySetti
 from bridge.settings.tree import Route as RouteSettings
 from bridge.settings.tree import Settings
 from bridge.targets import HttpTarget, build_target
+from bridge.targets.http import Observer
 from bridge.telemetry.metrics import Watched
 from bridge.telemetry.redaction import redact
 from bridge.unpacking import Unpacker
@@ -72,6 +74,8 @@ class Route:
             forgotten=self._forgotten,
             backlogs=self._backlogs,
             requests=self._requests,
+            opened=lambda: gate.opened,
+            oldest=self.pipeline.oldest,
         )
 
     def _requests(self) -> tuple[int, int]:
@@ -116,6 +120,7 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
         target.may_send = gate.may_send
         target.quick_tries = lambda: gate.healthy
         target.heard = gate.hear
+        target.observe = _observing(tally)
         target.hide = redact.hide
     parts = Parts(
         source=route.source.build(name),
@@ -135,6 +140,14 @@ def build_route(name: str, route: RouteSettings, store: KeyStore, settings: Sett
         ordering=_ordering(route, tally),
     )
     return Route(name, parts, pipeline, tally)
+
+
+def _observing(tally: Tally) -> Observer:
+    def observe(outcome: str, seconds: float, trace_id: str | None) -> None:
+        at = None if trace_id is None else time.time_ns() // 1_000_000
+        tally.requests[outcome].add(seconds, 1, trace_id, at)
+
+    return observe
 
 
 def scope_of_route(name: str, route: RouteSettings) -> bytes:

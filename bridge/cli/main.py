@@ -184,7 +184,9 @@ def _delayed(command: argparse.ArgumentParser, settings: argparse.ArgumentParser
 
 
 def _schema(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--markdown", action="store_true", help="print the reference page instead")
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument("--markdown", action="store_true", help="print the reference page instead")
+    instead.add_argument("--metrics", action="store_true", help="print the reference of the metrics instead")
 
 
 def _devserver(command: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`event-bridge schema`: the settings as a JSON schema for editors, or as a page for people."""
+"""`event-bridge schema`: the settings as a JSON schema for editors; they, or the metrics, as a page for people."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import sys
 
 from bridge.settings.document import reference
 from bridge.settings.schema import as_json
+from bridge.telemetry import catalogue
 
 
 def main(options: argparse.Namespace) -> int:
     """Print it."""
-    sys.stdout.write(reference() if options.markdown else as_json())
+    if options.metrics:
+        sys.stdout.write(catalogue.reference())
+    else:
+        sys.stdout.write(reference() if options.markdown else as_json())
     sys.stdout.flush()
     return 0

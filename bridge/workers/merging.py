@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
+from prometheus_client.samples import Exemplar, Sample
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 Key: TypeAlias = tuple[str, Labels]
@@ -23,6 +23,7 @@ COUNTING = ("counter", "histogram")
 
 GAUGES: Mapping[str, Combine] = {
     "bridge_deliveries_in_flight": sum,
+    "bridge_oldest_event_seconds": max,
     "bridge_events_parked": sum,
     "bridge_requests_under_way": sum,
     "bridge_requests_limit": sum,
@@ -76,10 +77,10 @@ class Merged(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Give one family for each name that any worker has told of."""
-        values = self._values()
+        values, exemplars = self._values(), self._exemplars()
         for name, (text, kind) in self._families.items():
             metric = Metric(name, text, kind)
-            metric.samples = list(self._samples(kind, values.get(name, {})))
+            metric.samples = list(self._samples(kind, values.get(name, {}), exemplars))
             if metric.samples:
                 yield metric
 
@@ -100,10 +101,23 @@ class Merged(Collector):
                 samples.setdefault(key, []).append(value)
         return found
 
-    def _samples(self, kind: str, values: Mapping[Key, Sequence[float]]) -> Iterator[Sample]:
+    def _exemplars(self) -> dict[Key, Exemplar]:
+        """Give the newest of each sample that has any."""
+        newest: dict[Key, Exemplar] = {}
+        for sample in (each for families in self._latest.values() for family in families for each in family.samples):
+            if (found := sample.exemplar) is not None:
+                key = (sample.name, tuple(sample.labels.items()))
+                if key not in newest or float(found.timestamp or 0) > float(newest[key].timestamp or 0):
+                    newest[key] = found
+        return newest
+
+    def _samples(
+        self, kind: str, values: Mapping[Key, Sequence[float]], exemplars: Mapping[Key, Exemplar]
+    ) -> Iterator[Sample]:
         for (name, labels), told in values.items():
             combine = sum if kind in COUNTING else combining(name, dict(labels))
-            yield Sample(name, dict(labels), float(combine(told)))
+            shown = exemplars.get((name, labels))
+            yield Sample(name, dict(labels), float(combine(told)), exemplar=shown)
 
 
 def combining(name: str, labels: Mapping[str, str]) -> Combine:

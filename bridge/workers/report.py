@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
-from prometheus_client.samples import Sample
+from prometheus_client.samples import Exemplar, Sample
 
 LONGEST = 16 << 20  # bytes of a line; a worker with fifty routes says half a megabyte
 
@@ -37,12 +37,19 @@ def decode(line: bytes) -> Report:
 
 
 def _family(family: Metric) -> list[Any]:
-    samples = [[sample.name, sample.labels, sample.value] for sample in family.samples]
+    samples = [[sample.name, sample.labels, sample.value, *_exemplar(sample)] for sample in family.samples]
     return [family.name, family.documentation, family.type, samples]
+
+
+def _exemplar(sample: Sample) -> list[Any]:
+    return [] if sample.exemplar is None else list(sample.exemplar)
 
 
 def _metric(family: list[Any]) -> Metric:
     name, text, kind, samples = family
     metric = Metric(name, text, kind)
-    metric.samples = [Sample(sample, dict(labels), float(value)) for sample, labels, value in samples]
+    metric.samples = [
+        Sample(sample, dict(labels), float(value), exemplar=Exemplar(*shown) if shown else None)
+        for sample, labels, value, *shown in samples
+    ]
     return metric

@@ -23,6 +23,18 @@ class Naive:
         return [ok for at, ok in self.calls if int(at) > int(self.now) - POLICY.window]
 
 
+def test_a_breaker_counts_its_openings_but_no_failed_probes() -> None:
+    breaker = Breaker(POLICY)
+    breaker.misconfigured(0.0, "401", 0.5)
+    assert breaker.permit(10.0) is Permit.ONE
+    breaker.failed(10.0, "503", 0.5)
+    assert (breaker.state, breaker.opened) == (State.OPEN, 1)
+    assert breaker.permit(30.0) is Permit.ONE
+    breaker.passed(30.0)
+    breaker.misconfigured(31.0, "401", 0.5)
+    assert breaker.opened == 2
+
+
 class BreakerAgainstNaive(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()

@@ -1,10 +1,11 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.fingerprints import Fingerprints
 from bridge.core.keys import key_of, scope_of
-from bridge.core.tally import Histogram, Tally
-from bridge.model import Stage, Verdict
+from bridge.core.tally import REQUEST_OUTCOMES, Exemplar, Histogram, Tally, outcome_of
+from bridge.model import Accepted, Misconfigured, Outcome, Rejected, Retryable, Stage, Verdict
 
 
 @given(st.lists(st.floats(0, 10_000)))
@@ -23,6 +24,35 @@ def test_a_value_may_be_counted_many_times_at_once() -> None:
     at_once.add(7.0, 1)
 
     assert (at_once.counts, at_once.sum) == (one_by_one.counts, one_by_one.sum)
+
+
+def test_a_bucket_remembers_the_last_trace_that_was_told_of() -> None:
+    histogram = Histogram((0.1, 1.0))
+    histogram.add(0.05, 1, "a" * 32, 1_000)
+    histogram.add(0.06, 1, "b" * 32, 2_000)
+    histogram.add(0.07)
+    histogram.add(5.0, 3, "c" * 32)
+    assert histogram.exemplars == {0: Exemplar("b" * 32, 0.06, 2_000), 2: Exemplar("c" * 32, 5.0, None)}
+    assert histogram.counts == [3, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "name"),
+    [
+        ([Accepted()], "accepted"),
+        ([Accepted("1"), Accepted("2", duplicate=True)], "accepted"),
+        ([Accepted(), Rejected("bad")], "rejected"),
+        ([None, None], "rejected"),
+        ([Rejected("bad"), None, Retryable("503")], "retryable"),
+        ([Accepted(), Retryable("503"), Misconfigured("401")], "misconfigured"),
+    ],
+)
+def test_a_request_came_to_the_worst_of_what_it_came_to_for_its_events(
+    outcomes: list[Outcome | None], name: str
+) -> None:
+    assert outcome_of(outcomes) == name
+    assert outcome_of(outcomes[::-1]) == name
+    assert name in REQUEST_OUTCOMES
 
 
 def test_the_law_is_broken_by_a_delivery_that_vanished() -> None:

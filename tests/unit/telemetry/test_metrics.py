@@ -1,8 +1,13 @@
+import asyncio
+import platform
+
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge import __version__
 from bridge.core.breaker import State
 from bridge.core.slots import Result
+from bridge.core.tally import REQUEST_OUTCOMES as OUTCOMES
 from bridge.core.tally import Tally
 from bridge.model import Backlog, Stage, Verdict
 from bridge.telemetry.metrics import BridgeCollector, Watched, registry
@@ -18,6 +23,8 @@ def scraped(tally: Tally, state: State = State.CLOSED) -> dict[tuple[str, tuple[
         backlogs=lambda: {"source": Backlog(lag=5, stuck=1, missed=2)},
         forgotten=lambda: 3,
         requests=lambda: (5, 64),
+        opened=lambda: 4,
+        oldest=lambda: 1.5,
     )
     made = registry(BridgeCollector({"orders": watched}, lambda: {"keys": 7.0}))
     text = generate_latest(made).decode()
@@ -93,3 +100,29 @@ def test_the_room_at_the_target_is_told() -> None:
     samples = scraped(Tally())
     assert samples["bridge_requests_under_way", labels()] == 5
     assert samples["bridge_requests_limit", labels()] == 64
+
+
+def test_requests_are_told_apart_by_their_outcome_and_are_there_from_the_start() -> None:
+    tally = Tally()
+    tally.requests["retryable"].observe([0.3, 31.0])
+    samples = scraped(tally)
+    assert {outcome: samples["bridge_request_seconds_count", labels(outcome=outcome)] for outcome in OUTCOMES} == {
+        "accepted": 0,
+        "retryable": 2,
+        "rejected": 0,
+        "misconfigured": 0,
+    }
+    assert samples["bridge_request_seconds_bucket", labels(outcome="retryable", le="30.0")] == 1
+
+
+def test_what_the_route_tells_at_a_scrape_is_shown() -> None:
+    samples = scraped(Tally())
+    assert samples["bridge_breaker_opened_total", labels()] == 4
+    assert samples["bridge_oldest_event_seconds", labels()] == 1.5
+    assert samples["bridge_event_loop_lag_seconds_count", ()] == 0
+
+
+async def test_the_build_says_what_runs_on_what() -> None:
+    (found,) = [dict(key[1]) for key in scraped(Tally()) if key[0] == "bridge_build_info"]
+    loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    assert found == {"version": __version__, "python": platform.python_version(), "event_loop": loop}

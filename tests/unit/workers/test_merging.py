@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar
 
 from bridge.core.breaker import State
-from bridge.core.tally import Tally
+from bridge.core.tally import LAG_SECONDS, Histogram, Tally
 from bridge.model import Backlog, Stage, Verdict
 from bridge.telemetry.metrics import BridgeCollector, Watched, registry
 from bridge.workers.merging import COUNTING, GAUGES, Merged, combining
@@ -21,11 +22,11 @@ from bridge.workers.report import decode, encode
 IN_FLIGHT = "bridge_deliveries_in_flight"
 RECEIVED = "bridge_deliveries_received_total"
 SETTLED = "bridge_deliveries_settled_total"
-BY_DEFAULT = {"bridge_info", "python_info"}
+BY_DEFAULT = {"bridge_build_info", "python_info"}
 """Gauges that say the same in each worker; the largest is as good as any."""
 
 
-def told(tally: Tally, state: State = State.CLOSED, *, up: bool = True) -> list[Metric]:
+def told(tally: Tally, state: State = State.CLOSED, *, up: bool = True, oldest: float = 0.0) -> list[Metric]:
     watched = Watched(
         tally=tally,
         breaker=lambda: state,
@@ -33,8 +34,13 @@ def told(tally: Tally, state: State = State.CLOSED, *, up: bool = True) -> list[
         backlogs=lambda: {"source": Backlog(5, 0, 0)},
         forgotten=lambda: 0,
         connected=lambda: {"source": up},
+        opened=lambda: int(state is not State.CLOSED),
+        oldest=lambda: oldest,
     )
-    return list(registry(BridgeCollector({"orders": watched}, lambda: {"keys": 3.0, "healthy": 1.0})).collect())
+    lag = Histogram(LAG_SECONDS)
+    lag.observe([0.002] * 4)
+    collector = BridgeCollector({"orders": watched}, lambda: {"keys": 3.0, "healthy": 1.0}, lag)
+    return list(registry(collector).collect())
 
 
 def busy(received: int, settled: int) -> Tally:
@@ -43,6 +49,7 @@ def busy(received: int, settled: int) -> Tally:
     tally.settled[Stage.INTAKE, Verdict.SETTLE] = settled
     tally.in_flight[Stage.INTAKE] = received - settled
     tally.seconds_to_accept.observe([0.2] * settled)
+    tally.requests["accepted"].observe([0.02] * settled)
     return tally
 
 
@@ -71,21 +78,46 @@ def test_what_is_counted_is_added() -> None:
     assert value(families, "bridge_accept_seconds_count") == 12
     assert value(families, "bridge_accept_seconds_bucket", le="0.25") == 12
     assert value(families, "bridge_accept_seconds_sum") == pytest.approx(2.4)
+    assert value(families, "bridge_request_seconds_count", outcome="accepted") == 12
+    assert value(families, "bridge_request_seconds_count") == 12
+    assert value(families, "bridge_event_loop_lag_seconds_count") == 8
     assert law_holds(merged)
 
 
 def test_what_is_true_at_a_moment_is_not_simply_added() -> None:
     merged = Merged()
-    merged.put(1, told(Tally(), State.OPEN))
-    merged.put(2, told(Tally(), State.CLOSED, up=False))
+    merged.put(1, told(Tally(), State.OPEN, oldest=7))
+    merged.put(2, told(Tally(), State.CLOSED, up=False, oldest=3))
     families = list(merged.collect())
     states = {state: value(families, "bridge_breaker_state", state=state) for state in ("open", "half_open", "closed")}
     assert states == {"open": 1, "half_open": 0, "closed": 0}
     assert value(families, "bridge_session_up") == 0
-    assert value(families, "bridge_info") == 1
+    assert value(families, "bridge_build_info") == 1
+    assert value(families, "bridge_oldest_event_seconds") == 7
     assert value(families, "bridge_lag") == 10
     assert value(families, "bridge_store_keys") == 3
     assert value(families, "bridge_store_healthy") == 1
+
+
+def test_openings_of_breakers_are_added_and_outlive_their_worker() -> None:
+    merged = Merged()
+    merged.put(1, told(Tally(), State.OPEN))
+    merged.put(2, told(Tally(), State.HALF_OPEN))
+    merged.retire(1)
+    assert value(merged.collect(), "bridge_breaker_opened_total") == 2
+
+
+def test_the_newest_exemplar_of_all_workers_is_shown() -> None:
+    merged = Merged()
+    for worker, at in ((1, 5_000), (2, 9_000), (3, 7_000)):
+        tally = busy(1, 1)
+        tally.requests["accepted"].add(0.02, 1, f"{worker:032x}", at)
+        merged.put(worker, decode(encode((), told(tally))).families)
+    shown = [sample.exemplar for family in merged.collect() for sample in family.samples if sample.exemplar]
+    assert shown == [Exemplar({"trace_id": f"{2:032x}"}, 0.02, 9.0)]
+    merged.retire(2)
+    shown = [sample.exemplar for family in merged.collect() for sample in family.samples if sample.exemplar]
+    assert [one.labels for one in shown] == [{"trace_id": f"{3:032x}"}]
 
 
 def test_a_worker_that_ended_is_remembered_by_what_it_counted() -> None:
@@ -144,7 +176,7 @@ def test_there_is_a_decision_for_every_gauge() -> None:
         collector(registry=made)
     gauges = {family.name for family in (*told(Tally()), *made.collect()) if family.type not in COUNTING}
     undecided = {name for name in gauges if name not in GAUGES and not name.startswith("bridge_store_")}
-    assert undecided - BY_DEFAULT - {"bridge"} == set()
+    assert undecided - BY_DEFAULT == set()
 
 
 def test_only_closed_breakers_must_all_agree() -> None:
