@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Exemplar
 
 from bridge.core.breaker import State
@@ -207,3 +209,16 @@ def test_prometheus_can_read_the_whole() -> None:
     merged.put(1, told(busy(3, 2)))
     made.register(merged)
     assert b"bridge_deliveries_received_total" in generate_latest(made)
+
+
+def test_the_whole_is_open_metrics_too_with_all_that_the_workers_show() -> None:
+    merged, made = Merged(), CollectorRegistry(auto_describe=False)
+    for worker in (1, 2):
+        tally = busy(3, 2)
+        tally.requests["retryable"].add(0.3 * worker, 1, "f" * 32, 1_000 * worker)
+        merged.put(worker, decode(encode((), told(tally))).families)
+    made.register(merged)
+    families = list(text_string_to_metric_families(open_metrics(made).decode()))
+    assert value(families, "bridge_request_seconds_count", outcome="retryable") == 2
+    shown = [sample.labels["le"] for family in families for sample in family.samples if sample.exemplar]
+    assert shown == ["0.5", "1.0"]
