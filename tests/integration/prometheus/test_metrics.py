@@ -70,7 +70,8 @@ async def test_both_formats_say_the_same_and_exemplars_are_for_those_who_ask(tmp
     assert open_type.startswith("application/openmetrics-text")
     assert numbers(plain, plain_text) == numbers(opened, open_metrics)
     assert TRACE not in plain
-    shown = [sample for family in open_metrics(opened) for sample in family.samples if sample.exemplar]
+    families = list(open_metrics(opened))  # type: ignore[no-untyped-call]
+    shown = [sample for family in families for sample in family.samples if sample.exemplar]
     assert [(one.name, one.labels["le"], one.exemplar.labels) for one in shown if one.exemplar] == [
         ("bridge_request_seconds_bucket", "0.005", {"trace_id": TRACE})
     ]
@@ -101,5 +102,5 @@ def _through_prometheus(address: str) -> tuple[float, list[dict[str, dict[str, s
         def shown() -> list[dict[str, dict[str, str]]]:
             return server.exemplars("bridge_request_seconds_bucket", start=time.time() - 600, end=time.time() + 5)
 
-        wait_until(lambda: server.query(accepted) and shown(), within=PATIENCE, what="a scrape")
+        wait_until(lambda: bool(server.query(accepted) and shown()), within=PATIENCE, what="a scrape")
         return server.query(accepted)[0].value, shown()
