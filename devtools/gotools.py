@@ -63,8 +63,8 @@ def built(tool: Tool) -> Path:
     go = shutil.which("go")
     if go is None:
         raise MissingError(
-            f"{tool.name} {tool.version} has to be built, which needs Go 1.26 or newer, or 1.21 that may download a newer "
-            "one: install it (https://go.dev/doc/install) and put `go` on the PATH"
+            f"{tool.name} {tool.version} has to be built, which needs Go 1.26, or 1.21 that may download a "
+            "newer one: install it (https://go.dev/doc/install) and put `go` on the PATH"
         )
     with locked(tool.path.parent / "build.lock"):  # the second finds in Go's cache what the first has compiled
         if not tool.path.exists():

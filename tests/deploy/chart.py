@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,10 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
-from kubernetes_validate.utils import SchemaNotFoundError
 
 from devtools import gotools
 from devtools.processes import CommandError, run
@@ -27,6 +26,9 @@ WORKLOADS = ("Deployment", "StatefulSet")
 
 BUILDING = pytest.mark.timeout(3600)
 """For tests that may be the first to need a program that has to be built."""
+
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+"""Of the restricted Pod Security Standard."""
 
 MOUNTED = "/etc/event-bridge/"
 
@@ -49,13 +51,19 @@ def _rendered(scenario: str, settings: tuple[str, ...], chart: Path) -> str:
     return helm("template", "shop", str(chart), "--namespace", "events", "--kube-version", KUBERNETES, *values, *sets)
 
 
+@cache
+def schemas() -> Any:
+    """kubernetes-validate, which has no types, and is installed for these tests only."""
+    return importlib.import_module("kubernetes_validate.utils")
+
+
 def complaint(resource: Resource, version: str) -> str:
     """Give what the strict schema of a version of Kubernetes says about one of its own objects, "" where it is fine."""
     try:
-        kubernetes_validate.validate(resource, version, strict=True)
-    except SchemaNotFoundError:
+        schemas().validate(resource, version, strict=True)
+    except schemas().SchemaNotFoundError:
         return f"{resource['apiVersion']} {resource['kind']} is not known to {version}"
-    except kubernetes_validate.ValidationError as error:
+    except schemas().ValidationError as error:
         return str(error)
     return ""
 
@@ -94,6 +102,35 @@ def pod_specs(resources: list[Resource]) -> Iterator[tuple[str, Resource]]:
             yield one["metadata"]["name"], one["spec"]["template"]["spec"]
         elif one["kind"] == "Pod":
             yield one["metadata"]["name"], one["spec"]
+
+
+def breaches(spec: Resource) -> Iterator[str]:
+    """Name what the restricted Pod Security Standard, and a root that cannot be written to, do not allow in a pod."""
+    context = spec.get("securityContext", {})
+    yield from (name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name))
+    if context.get("runAsNonRoot") is not True or not context.get("runAsUser"):
+        yield "runAsNonRoot"
+    if context.get("seccompProfile") != {"type": "RuntimeDefault"}:
+        yield "seccompProfile"
+    if spec.get("automountServiceAccountToken") is not False:
+        yield "automountServiceAccountToken"
+    yield from sorted({kind for volume in spec["volumes"] for kind in volume if kind != "name"} - VOLUMES)
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        yield from (f"{container['name']}: {breach}" for breach in _breaches(container))
+
+
+def _breaches(container: Resource) -> Iterator[str]:
+    context = container.get("securityContext", {})
+    wanted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "privileged": None,
+        "procMount": None,
+    }
+    yield from (name for name, value in wanted.items() if context.get(name) != value)
+    if any("hostPort" in port for port in container.get("ports", [])):
+        yield "hostPort"
 
 
 @dataclass(frozen=True)

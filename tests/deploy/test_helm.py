@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -19,6 +18,7 @@ from tests.deploy.chart import (
     SCENARIOS,
     Inside,
     Resource,
+    breaches,
     complaint,
     helm,
     of_kind,
@@ -26,15 +26,13 @@ from tests.deploy.chart import (
     ours,
     pod_specs,
     render,
+    schemas,
     workload,
 )
 
 pytestmark = BUILDING
 
 VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
-"""Of the restricted Pod Security Standard."""
-
 SECRETS = {
     "url": "amqp://bridge:secret@rabbitmq.shop.svc:5672/0",
     "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -67,7 +65,7 @@ def test_every_object_is_one_of_kubernetes(scenario: str, version: str) -> None:
 
 
 def test_the_newest_schemas_at_hand_are_used() -> None:
-    assert kubernetes_validate.latest_version().startswith(f"{VERSIONS[-1]}.")
+    assert schemas().latest_version().startswith(f"{VERSIONS[-1]}.")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -107,20 +105,7 @@ def values_of(scenario: str) -> dict[str, Any]:
 def test_every_pod_keeps_to_the_restricted_standard(scenario: str) -> None:
     pods = list(pod_specs(render(scenario)))
     assert len(pods) == 2  # the bridge's, and that of `helm test`
-    for _, spec in pods:
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
-        assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["runAsUser"] > 0
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert spec["automountServiceAccountToken"] is False
-        assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= VOLUMES
-        for container in [*spec["containers"], *spec.get("initContainers", [])]:
-            context = container["securityContext"]
-            assert context["allowPrivilegeEscalation"] is False
-            assert context["capabilities"] == {"drop": ["ALL"]}
-            assert context["readOnlyRootFilesystem"] is True
-            assert not {"privileged", "procMount"} & context.keys()
-            assert not any("hostPort" in port for port in container.get("ports", []))
+    assert [breach for _, spec in pods for breach in breaches(spec)] == []
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -142,7 +127,13 @@ def test_everything_is_labelled_and_selected_alike(scenario: str) -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "drain", "grace"),
-    [("minimal", "20s", 30), ("minimal", "1m30s", 100), ("minimal", "500ms", 11), ("minimal", 45, 55), ("routes", 90, 120)],
+    [
+        ("minimal", "20s", 30),
+        ("minimal", "1m30s", 100),
+        ("minimal", "500ms", 11),
+        ("minimal", 45, 55),
+        ("routes", 90, 120),
+    ],
 )
 def test_a_pod_is_killed_only_after_its_drain(scenario: str, drain: str | int, grace: int) -> None:
     quoted = f'"{drain}"' if isinstance(drain, str) else drain
@@ -163,7 +154,6 @@ def test_the_alerts_are_ours() -> None:
     groups = only(render("rabbitmq"), "PrometheusRule")["spec"]["groups"]
     files = sorted((ROOT / "deploy/prometheus").glob("*.rules.yml"))
     shipped = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
-    assert shipped
     assert groups[:-1] == shipped
     assert groups[-1]["name"] == "shop"
 

@@ -9,7 +9,20 @@ import pytest
 
 from devtools import crds
 from devtools.processes import CommandError
-from tests.deploy.chart import BUILDING, CHART, KUBERNETES, complaint, helm, only, ours, pod_specs, refusal, render, workload
+from tests.deploy.chart import (
+    BUILDING,
+    CHART,
+    KUBERNETES,
+    breaches,
+    complaint,
+    helm,
+    only,
+    ours,
+    pod_specs,
+    refusal,
+    render,
+    workload,
+)
 
 pytestmark = BUILDING
 
@@ -108,10 +121,22 @@ def test_an_error_in_a_custom_resource_is_found(template: str, right: str, wrong
 
 
 def test_without_settings_it_says_where_they_belong() -> None:
-    with pytest.raises(CommandError, match="config.source: is missing. Write the settings of the bridge below `config`"):
+    with pytest.raises(CommandError, match=r"config\.source: is missing\. Write the settings"):
         helm("template", "shop", str(CHART), "--kube-version", KUBERNETES)
 
 
-def test_a_pod_without_its_security_context_is_found_out(tmp_path: Path) -> None:
-    chart = planted(tmp_path, "_pod.tpl", "securityContext:\n  {{- toYaml .Values.securityContext", "x:\n  {{- toYaml .Values")
-    assert any("securityContext" not in spec["containers"][0] for _, spec in pod_specs(render("minimal", chart=chart)))
+@pytest.mark.parametrize(
+    ("right", "wrong", "breach"),
+    [
+        (
+            "securityContext:\n  {{- toYaml .Values.securityContext",
+            "env:\n  {{- toYaml .Values.extraEnv",
+            "capabilities",
+        ),
+        ("automountServiceAccountToken: false", "automountServiceAccountToken: true", "automountServiceAccountToken"),
+        ("persistentVolumeClaim:", "hostPath: {path: /var}\n      persistentVolumeClaim:", "hostPath"),
+    ],
+)
+def test_a_pod_that_is_not_restricted_is_found_out(right: str, wrong: str, breach: str, tmp_path: Path) -> None:
+    pods = pod_specs(render("minimal", chart=planted(tmp_path, "_pod.tpl", right, wrong)))
+    assert any(found.endswith(breach) for _, spec in pods for found in breaches(spec))
