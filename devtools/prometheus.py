@@ -79,9 +79,9 @@ def programs() -> Programs:
     return Programs(str(binaries / "prometheus"), str(binaries / "promtool"))
 
 
-def promtool(*arguments: str | Path, text: str = "") -> str:
+def promtool(*arguments: str | Path, text: str = "", patience: float = 120) -> str:
     """Run promtool on `text` as its input and return what it says. Raises CommandError where it finds fault."""
-    return run([programs().promtool, *map(str, arguments)], text=text)
+    return run([programs().promtool, *map(str, arguments)], text=text, timeout=patience)
 
 
 def target(job: str, *addresses: str, path: str = "/metrics", **settings: Any) -> dict[str, Any]:

@@ -1,13 +1,11 @@
-"""The metrics and alerts that the papers tell of are those of the code."""
+"""The metrics that the papers tell of are those of the code. Alerts are in `test_rules.py`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
-import yaml
 from prometheus_client.metrics_core import Metric
 
 from bridge.core.breaker import State
@@ -21,12 +19,9 @@ from bridge.telemetry.metrics import KINDS, OUTCOMES, PAUSES, BridgeCollector, W
 from bridge.workers.books import Books
 from bridge.workers.merging import GAUGES
 from tests.unit.markdown import ROOT, paper, ticked
+from tests.unit.rules import ALERTS as RULES
 
 README, OPERATIONS, PAGE = paper("README.md"), paper("docs/operations.md"), paper("docs/metrics.md")
-
-RULES: list[dict[str, Any]] = yaml.safe_load(OPERATIONS.marked("alerts").text)["groups"][0]["rules"]
-SUFFIXES = ("_bucket", "_sum", "_count")
-RULE_FIELDS = {"alert", "expr", "for", "labels", "annotations"}
 
 
 def _of_a_process() -> Iterable[Metric]:
@@ -123,28 +118,6 @@ def test_how_gauges_of_workers_become_one_is_told() -> None:
     assert sums == {name for name, combine in GAUGES.items() if combine is sum}
 
 
-def _metric(name: str) -> str:
-    return next((name.removesuffix(end) for end in SUFFIXES if name.removesuffix(end) in METRICS), name)
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_asks_for_metrics_and_labels_that_are_there(rule: dict[str, Any]) -> None:
-    names = {_metric(name) for name in re.findall(r"\bbridge_\w+", rule["expr"])}
-    assert names
-    assert names <= METRICS.keys() | OF_WORKERS.keys()
-    grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
-    selected = set(re.findall(r"(\w+)=\"", rule["expr"]))
-    known = frozenset({"instance", "route", "le"}).union(*((METRICS | OF_WORKERS)[name] for name in names))
-    assert grouped | selected <= known
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_says_how_bad_it_is_and_what_it_means(rule: dict[str, Any]) -> None:
-    assert set(rule) <= RULE_FIELDS
-    assert rule["labels"]["severity"] in {"warning", "critical"}
-    assert len(rule["annotations"]["summary"]) > 20
-
-
 def test_log_lines_that_are_told_are_written() -> None:
     told = set(re.findall(r"log line\s+`(\w+)`", OPERATIONS.text))
     source = "".join(path.read_text("utf-8") for path in (ROOT / "bridge").rglob("*.py"))
@@ -152,13 +125,10 @@ def test_log_lines_that_are_told_are_written() -> None:
     assert {event for event in told if f'"{event}"' not in source} == set()
 
 
-def test_alert_names_are_unique() -> None:
-    assert len({rule["alert"] for rule in RULES}) == len(RULES)
-
-
 def test_values_in_selectors_are_values_of_that_label() -> None:
     told = {ticked(row[0])[0]: set(ticked(row[3])) for row in PAGE.table("metric")}
     text = "".join(rule["expr"] for rule in RULES) + paper("docs/promise.md").text
+    stages = {stage.value for stage in Stage}
     selectors = re.findall(r"(bridge_\w+)\{\w+=\"(\w+)\"", text)
     assert selectors
-    assert [(name, value) for name, value in selectors if value not in told[name]] == []
+    assert [(name, value) for name, value in selectors if value not in told[name] | stages] == []

@@ -35,7 +35,10 @@ def test_it_scrapes_answers_and_alerts(tmp_path: Path) -> None:
             assert server.healthy_targets() == 1
             (sample,) = server.query("up")
             assert sample.labels["job"] == "other"
-            (series,) = server.query_range("up", start=began, end=time.time())
+            wait_until(
+                lambda: bool(server.query_range("up", start=began, end=time.time())), within=PATIENCE, what="a past"
+            )
+            (series, *_) = server.query_range("up", start=began, end=time.time())
             assert {value for _, value in series.points} == {1.0}
             assert {alert.name: alert.state for alert in server.alerts()} == {"Scraped": "firing", "Waiting": "pending"}
             (scraped,) = (alert for alert in server.alerts() if alert.name == "Scraped")
