@@ -104,7 +104,7 @@ def _figures() -> Panels:
 def _graphs() -> Panels:
     accept = of_route("bridge_accept_seconds_bucket")
     closed = smallest(of_route("bridge_breaker_state", 'state="closed"'), "route")
-    standing = smallest(of_route("bridge_session_up"), "route", "session")
+    standing = smallest(of_route("bridge_session_up"), "route")
     return [
         graph(
             "What became of events",
@@ -128,9 +128,9 @@ def _graphs() -> Panels:
             "Why not",
             "Red is what keeps events from going: the breaker, what the intake is held back for, a session that is "
             "down. Start with the topmost red line.",
-            ask(f"1 - {closed}", "{{route}} breaker"),
-            ask(largest(of_route("bridge_intake_paused"), "route", "reason"), "{{route}} held for {{reason}}"),
-            ask(f"1 - {standing}", "{{route}} {{session}} down"),
+            ask(f"1 - {closed}", "{{route}}: breaker"),
+            ask(largest(of_route("bridge_intake_paused"), "reason"), "held for {{reason}}"),
+            ask(f"1 - {standing}", "{{route}}: broker"),
             values=FINE,
             runbook="BridgeIntakePaused",
         ).span(7),

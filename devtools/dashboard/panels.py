@@ -34,6 +34,15 @@ COLOURS = {
         "parked": "#8ab8ff",
     },
     "outcome": {"accepted": GREEN, "retryable": ORANGE, "rejected": RED, "misconfigured": "dark-red", "unsent": GREY},
+    "kind": {
+        "poison": "dark-red",
+        "rejected": RED,
+        "exhausted": ORANGE,
+        "expired": YELLOW,
+        "stuck": PURPLE,
+        "too_late": BLUE,
+        "conflict": GREY,
+    },
     "": {"p50": GREEN, "p90": YELLOW, "p99": RED},
 }
 """What a value of a label is drawn in, wherever it is; and the quantiles, which are of no label."""

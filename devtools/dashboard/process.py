@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from devtools.dashboard.panels import ANY, Panels, ask, ask_now, graph, rows_of
-from devtools.dashboard.promql import increase, largest, of_process, of_route, quantile, rate, total
+from devtools.dashboard.promql import INTERVAL, increase, largest, of_process, of_route, quantile, rate, total
 
 
 def panels() -> Panels:
     lag = of_process("bridge_event_loop_lag_seconds_bucket")
+    alive = total(of_process("up"))
     return [
         graph(
             "CPU",
             "Cores in use. At 1 a worker is full: take more with workers, or spread the load over instances.",
             ask(total(rate(of_process("process_cpu_seconds_total")), "instance"), "{{instance}}"),
-            unit="cores",
+            unit="suffix:cores",
         ).span(6),
         graph(
             "Memory",
@@ -41,7 +42,8 @@ def panels() -> Panels:
             "Faults are bugs of the bridge that a batch survived: their tracebacks are in the log, report them. A "
             "restart nobody asked for is in the pod's events.",
             ask(total(increase(of_route("bridge_faults_total"))), "faults"),
-            ask(f"sum(changes({of_process('process_start_time_seconds')}[$__rate_interval]))", "restarts"),
+            ask(f"sum(changes({of_process('process_start_time_seconds')}[{INTERVAL}]))", "restarts"),
+            ask(f"{total(increase(of_process('bridge_worker_restarts_total')))} or 0 * {alive}", "worker restarts"),
             unit="short",
             bars=True,
             steps=ANY,

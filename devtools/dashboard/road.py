@@ -44,20 +44,19 @@ def source() -> Panels:
             "another event of their key. Bounded by limits and prefetch; flat at the bound means that the target "
             "is the narrow place.",
             ask(total(of_route("bridge_deliveries_in_flight"), "route", "stage"), "{{route}} {{stage}}"),
-            ask(total(of_route("bridge_events_parked"), "route"), "{{route}} waiting"),
-            ask(total(of_route("bridge_events_in_line"), "route"), "{{route}} in line"),
+            ask(total(of_route("bridge_events_parked")), "waiting for their time"),
+            ask(total(of_route("bridge_events_in_line")), "in line"),
             unit="short",
         ),
         graph(
             "Sessions",
             "Sessions built anew, and what that cost: settlements that came too late (the broker delivers those "
             "again) and deliveries given back. Many: network, heartbeats, consumer timeout, or a starved process.",
-            ask(total(increase(of_route("bridge_session_rebuilds_total")), "route", "session"), "built {{session}}"),
-            ask(total(increase(of_route("bridge_deliveries_forgotten_total")), "route"), "forgotten {{route}}"),
             ask(
-                total(increase(of_route("bridge_deliveries_settled_total", 'verdict="return"')), "route"),
-                "given back {{route}}",
+                f"{total(increase(of_route('bridge_session_rebuilds_total')), 'session')} > 0", "{{session}} built anew"
             ),
+            ask(total(increase(of_route("bridge_deliveries_forgotten_total"))), "settled too late"),
+            ask(total(increase(of_route("bridge_deliveries_settled_total", 'verdict="return"'))), "given back"),
             unit="short",
             bars=True,
             runbook="BridgeSessionFlapping",
@@ -72,12 +71,16 @@ def source() -> Panels:
             runbook="BridgeLawBroken",
         ),
         graph(
-            "Order",
-            "With ordering by key: keys that one event holds up, and events whose order was given up for their "
-            "safety. The log line key_stuck names the event.",
-            ask(total(of_route("bridge_keys_stuck"), "route"), "{{route}} keys stuck"),
-            ask(total(increase(of_route("bridge_order_given_up_total")), "route"), "{{route}} order given up"),
+            "Stuck or missed",
+            "Keys that one event holds up, Kafka partitions that nobody can decode, records that Kafka deleted "
+            "before they were read, events that gave up their order. The log lines key_stuck, partition_stuck and "
+            "offsets_truncated say where.",
+            ask(total(of_route("bridge_keys_stuck")), "keys stuck"),
+            ask(total(of_route("bridge_partitions_stuck")), "partitions stuck"),
+            ask(total(increase(of_route("bridge_records_missed_total"))), "records missed"),
+            ask(total(increase(of_route("bridge_order_given_up_total"))), "order given up"),
             unit="short",
+            steps=ANY,
             runbook="BridgeKeyStuck",
         ),
     ]
@@ -94,7 +97,7 @@ def target() -> Panels:
             ask(f"{total(rate(of_route('bridge_request_seconds_count')), 'outcome')} > 0", "{{outcome}}"),
             unit="reqps",
             stacked=True,
-        ),
+        ).span(6),
         graph(
             "Sends",
             "Sends of single events, by the target's answer: retryable ones are tried again, rejected ones are "
@@ -103,7 +106,7 @@ def target() -> Panels:
             unit="eps",
             stacked=True,
             runbook="BridgeDeliveryBurnsFast",
-        ),
+        ).span(6),
         graph(
             "Failed share",
             "The share of sends that failed, by route. The dashed lines are 1 % and 10 %.",
@@ -111,7 +114,16 @@ def target() -> Panels:
             unit="percentunit",
             steps=((0.01, ORANGE), (0.1, RED)),
             runbook="BridgeDeliveryBurnsFast",
-        ),
+        ).span(6),
+        graph(
+            "Breaker opened",
+            "How often the breaker has opened. Again and again: the target works for a moment and fails under load; "
+            "lower target.http.concurrency.",
+            ask(total(increase(of_route("bridge_breaker_opened_total")), "route"), "{{route}}"),
+            unit="short",
+            bars=True,
+            runbook="BridgeBreakerOpen",
+        ).span(6),
         graph(
             "Request duration",
             "From the first byte of a request to the end of its answer. Slow, while our CPU is idle: the target is.",
@@ -223,7 +235,7 @@ def delay() -> Panels:
             "Orders to cancel and move",
             "Orders of publishers by what they came to: too_late when the event had gone, unknown when no such "
             "event waits.",
-            ask(total(increase(of_route("bridge_control_total")), "op", "result"), "{{op}} {{result}}"),
+            ask(f"{total(increase(of_route('bridge_control_total')), 'op', 'result')} > 0", "{{op}} {{result}}"),
             unit="short",
             bars=True,
         ).span(6),

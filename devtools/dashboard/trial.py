@@ -99,7 +99,7 @@ class _Story:
         if number % 97 == 0:
             return [body, b"not an event"]
         if number % 131 == 0:
-            return [body, json.dumps(event | {"id": f"e{number - 50}", "data": "another"}).encode()]
+            return [body, json.dumps(event | {"id": f"e{number - 50}", "data": {"number": -1}}).encode()]
         return [body, body] if number % 12 == 1 else [body]
 
     def strike(self, api: DevServer, now: float) -> None:

@@ -31,13 +31,13 @@ ROWS = (
 )
 
 
-def text() -> str:
-    """Return the dashboard as the file has it."""
-    made = json.loads(JSONEncoder().encode(whole()))
+def text(runbooks: str = RUNBOOKS) -> str:
+    """Return the dashboard as the file has it; its links lead to the address of the runbooks."""
+    made = json.loads(JSONEncoder().encode(_whole(runbooks)))
     return json.dumps(_without_relics(made), indent=2, sort_keys=True) + "\n"
 
 
-def whole() -> dashboard.Dashboard:
+def _whole(runbooks: str) -> dashboard.Dashboard:
     made = (
         builders.Dashboard("event-bridge")
         .uid(UID)
@@ -48,9 +48,9 @@ def whole() -> dashboard.Dashboard:
         .time("now-1h", "now")
         .refresh("30s")
         .timezone("browser")
-        .variables(_variables())
+        .variables(_variables(runbooks))
         .annotations([firing(), starts()])
-        .link(_link("Runbooks", "${runbooks}/README.md", "What to do for each alert"))
+        .link(_link("Runbooks", "${runbooks}", "What to do for each alert"))
     )
     for title, panels in ROWS:
         made.with_row(builders.Row(title))
@@ -71,7 +71,7 @@ def _without_relics(made: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _variables() -> list[Builder[dashboard.VariableModel]]:
+def _variables(runbooks: str) -> list[Builder[dashboard.VariableModel]]:
     of_job, of_instance = 'job=~"$job"', 'instance=~"$instance"'
     metric = "bridge_deliveries_received_total"
     return [
@@ -79,7 +79,7 @@ def _variables() -> list[Builder[dashboard.VariableModel]]:
         _labels("job", "Job", metric),
         _labels("instance", "Instance", f"{metric}{{{of_job}}}"),
         _labels("route", "Route", f"{metric}{{{of_job}, {of_instance}}}"),
-        builders.ConstantVariable("runbooks").label("Address of the runbooks").value(RUNBOOKS),
+        builders.ConstantVariable("runbooks").label("Address of the runbooks").value(runbooks),
     ]
 
 

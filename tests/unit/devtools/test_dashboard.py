@@ -12,12 +12,10 @@ import yaml
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard as Model
-from prometheus_client.metrics_core import Metric as Family
 
-from bridge.core.breaker import State
-from bridge.core.tally import Tally
-from bridge.model import Backlog, StoreStats
-from bridge.telemetry.metrics import BridgeCollector, Watched, registry
+from bridge.telemetry.catalogue import CATALOGUE
+from bridge.telemetry.metrics import BridgeCollector, registry
+from bridge.workers.books import Books
 from devtools.dashboard.__main__ import PLACE
 from devtools.dashboard.annotations import WORDS
 from devtools.dashboard.reading import asked, in_schema, marks, substituted
@@ -29,44 +27,32 @@ DASHBOARD: dict[str, Any] = json.loads(PLACE.read_text("utf-8"))
 PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"
 
 
-def _series(families: Iterable[Family]) -> dict[str, Metric]:
-    """The series that Prometheus gets, by name."""
+def _series(name: str, kind: str, labels: Iterable[str]) -> dict[str, Metric]:
+    """The series that Prometheus gets of a metric, by name."""
+    if kind != "histogram":
+        return {name: Metric(grows=kind == "counter", labels=frozenset(labels))}
+    each = Metric(grows=True, labels=frozenset(labels))
     return {
-        sample.name: Metric(
-            grows=family.type in {"counter", "histogram"},
-            labels=frozenset().union(*(each.labels for each in family.samples if each.name == sample.name)),
-        )
-        for family in families
+        f"{name}_bucket": Metric(grows=True, labels=each.labels | {"le"}),
+        f"{name}_sum": each,
+        f"{name}_count": each,
+    }
+
+
+def _of_others() -> dict[str, Metric]:
+    """What stands beside the metrics of a route: those of Python, of the process, and of the parent of workers."""
+    made = [*registry(BridgeCollector({}, dict)).collect(), *Books(1).collect()]
+    return {
+        sample.name: Metric(grows=family.type == "counter", labels=frozenset(sample.labels))
+        for family in made
+        if family.name.startswith(("process_", "python_", "bridge_worker_"))
         for sample in family.samples
     }
 
 
-def _of_a_process() -> Iterable[Family]:
-    watched = Watched(
-        tally=Tally(),
-        breaker=lambda: State.CLOSED,
-        reconnects=lambda: {"source": 0},
-        backlogs=lambda: {"source": Backlog(0, 0, 0)},
-        forgotten=lambda: 0,
-        connected=lambda: {"source": True},
-    )
-    stats = dict.fromkeys(StoreStats.__slots__, 0.0)
-    return registry(BridgeCollector({"default": watched}, lambda: stats)).collect()
-
-
-def _coming(name: str, *labels: str, grows: bool) -> dict[str, Metric]:
-    return {name: Metric(grows=grows, labels=frozenset(labels))}
-
-
-METRICS = {
-    **_coming("bridge_oldest_event_seconds", "route", grows=False),
-    **_coming("bridge_request_seconds_bucket", "route", "outcome", "le", grows=True),
-    **_coming("bridge_request_seconds_count", "route", "outcome", grows=True),
-    **_coming("bridge_event_loop_lag_seconds_bucket", "le", grows=True),
-    **_coming("bridge_build_info", "version", "python", "event_loop", grows=False),
-    "up": Metric(grows=False, labels=frozenset()),
-    **_series(_of_a_process()),
-}
+METRICS = _of_others() | {"up": Metric(grows=False, labels=frozenset())}
+for described in CATALOGUE:
+    METRICS |= _series(described.name, described.kind, described.labels)
 
 Plant = Callable[[dict[str, Any]], object]
 
