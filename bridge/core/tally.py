@@ -113,17 +113,18 @@ class Tally:
         )
 
 
-_WORST_FIRST: Final = (
-    (Misconfigured, "misconfigured"),
-    (Retryable, "retryable"),
-    (Rejected, "rejected"),
-    (type(None), "rejected"),  # refused as a whole: its events go again in smaller requests
-)
+_WORST_FIRST: Final[dict[type, str]] = {
+    Misconfigured: "misconfigured",
+    Retryable: "retryable",
+    Rejected: "rejected",
+    type(None): "rejected",  # refused as a whole: its events go again in smaller requests
+    Accepted: "accepted",
+}
 
 
 def outcome_of(outcomes: Sequence[Outcome | None]) -> str:
     """Say what a request came to by what it came to for each of its events: the worst that was said of the target."""
+    if len(outcomes) == 1:
+        return _WORST_FIRST[type(outcomes[0])]
     kinds = {*map(type, outcomes)}
-    if len(kinds) == 1 and Accepted in kinds:
-        return "accepted"
-    return next((name for kind, name in _WORST_FIRST if kind in kinds), "accepted")
+    return next(name for kind, name in _WORST_FIRST.items() if kind in kinds)

@@ -34,6 +34,9 @@ class LoopLag:
         while True:
             before = time.monotonic()
             await asyncio.sleep(INTERVAL)
-            lag = max(0.0, time.monotonic() - before - INTERVAL)
-            self.seconds.add(lag)
-            self._last.append(lag)
+            self.note(max(0.0, time.monotonic() - before - INTERVAL))
+
+    def note(self, seconds: float) -> None:
+        """Count one sample."""
+        self.seconds.add(seconds)
+        self._last.append(seconds)

@@ -228,6 +228,11 @@ def test_schema_prints_what_is_committed(run: Run) -> None:
     assert out == (Path(__file__).parents[2] / "config" / "schema.json").read_text()
 
 
+def test_schema_prints_the_table_of_the_metrics_too(run: Run) -> None:
+    out, _ = run("schema", "--metrics").communicate(timeout=30)
+    assert (Path(__file__).parents[2] / "docs" / "metrics.md").read_text().endswith(f"\n{out}")
+
+
 def test_devserver_serves_and_stops(run: Run) -> None:
     process = run("devserver", "--port", "0")
     assert process.stderr is not None

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.app import App
+from bridge.app import LAG_ALARM, App
 from bridge.deadletters.memory import MemoryDeadLetters
 from bridge.errors import ConfigError, Unavailable
 from bridge.settings.tree import Settings
@@ -126,6 +126,27 @@ async def test_readiness_says_that_the_intake_waits_for_the_store() -> None:
             await asyncio.sleep(0.01)
     stop.set()
     await asyncio.wait_for(task, 10)
+
+
+async def test_what_watches_the_process_is_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(settings())
+
+    async def fail() -> None:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(app.lag, "run", fail)
+    with pytest.raises(RuntimeError, match="bug"):
+        await asyncio.wait_for(app.run(asyncio.Event()), 20)
+
+
+async def test_a_loop_that_hung_too_long_is_no_longer_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(settings())
+    monkeypatch.setattr(app.lag, "run", asyncio.Event().wait)  # no sample follows the long one
+    async with running(app):
+        assert (await get(app, "/livez"))[0] == 200
+        app.lag.note(LAG_ALARM + 1)
+        status, said = await get(app, "/livez")
+    assert (status, "the event loop hung for 31 s" in said) == (503, True)
 
 
 async def test_routes_open_side_by_side() -> None:
