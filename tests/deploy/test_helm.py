@@ -154,8 +154,18 @@ def test_the_alerts_are_ours() -> None:
     groups = only(render("rabbitmq"), "PrometheusRule")["spec"]["groups"]
     files = sorted((ROOT / "deploy/prometheus").glob("*.rules.yml"))
     shipped = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
+    assert len(shipped) > 1
     assert groups[:-1] == shipped
     assert groups[-1]["name"] == "shop"
+
+
+def test_alerts_can_be_left_out() -> None:
+    def names(*settings: str) -> list[str]:
+        groups = only(render("rabbitmq", *settings), "PrometheusRule")["spec"]["groups"]
+        return [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
+
+    everything = names()
+    assert names(f'prometheusRule.disabled=["{everything[0]}"]') == everything[1:]
 
 
 def test_the_dashboard_is_ours() -> None:
