@@ -11,22 +11,28 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from bridge import tasks
-from bridge.errors import Unavailable
+from bridge.errors import ConfigError, Unavailable
 from bridge.ports import Resource
 from bridge.routes import Route, build_route
 from bridge.settings.tree import Settings
 from bridge.stores import OF_ONE_PROCESS
+from bridge.targets import HttpTarget
 from bridge.telemetry.lag import LoopLag
 from bridge.telemetry.metrics import BridgeCollector, registry
 from bridge.telemetry.probe import Probe, Reasons
+
+if TYPE_CHECKING:
+    from bridge.tracing.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +56,7 @@ class App:
         self.routes: dict[str, Route] = {
             name: build_route(name, route, self.store, settings) for name, route in settings.routes.items()
         }
+        self._tracing = _tracing(settings, self.routes.values()) if settings.tracing.enabled else None
         self.lag = LoopLag()
         watched = {name: route.watched() for name, route in self.routes.items()}
         collector = BridgeCollector(watched, self._store_numbers, self.lag.seconds)
@@ -72,6 +79,9 @@ class App:
             if self._front:
                 stack.push_async_callback(self._front.close)
                 await self._front.open()
+            if self._tracing:
+                stack.push_async_callback(self._tracing.close)
+                self._tracing.open()
             watching = [asyncio.create_task(self.lag.run()), asyncio.create_task(self._watch_groups())]
             stack.push_async_callback(tasks.end, *watching)
             if not await self._open_in_order(stack, stop, [("store", self.store)]):
@@ -174,6 +184,20 @@ class App:
 
     def _store_numbers(self) -> Mapping[str, float]:
         return {name: float(value) for name, value in asdict(self.store.stats()).items()}
+
+
+def _tracing(settings: Settings, routes: Iterable[Route]) -> Tracing:
+    """Let the routes write spans. Raises ConfigError where the extra is not installed."""
+    try:
+        from bridge.tracing.tracing import Tracing
+    except ImportError as error:
+        raise ConfigError("tracing.enabled", "needs OpenTelemetry", "Install event-bridge[otel]") from error
+    tracing = Tracing(settings.tracing, os.environ)
+    for route in routes:
+        if isinstance(target := route.parts.target, HttpTarget):
+            tracing.watch(target, route.name, settings.routes[route.name].target.type)
+            route.tally.traced = tracing.trace_of
+    return tracing
 
 
 async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:

@@ -12,7 +12,7 @@ from bridge.core.ledger import Ledger
 from bridge.core.slots import Slot
 from bridge.core.tally import Tally
 from bridge.gate import Admission, Gate
-from bridge.model import Accepted, Misconfigured, Outcome, Rejected, Retryable, Unsent
+from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Retryable, Unsent
 from bridge.parking import Parking
 from bridge.ports import Target
 from bridge.settling import Settling
@@ -86,6 +86,15 @@ class Sending:
         now = self._clock()
         for since, count in Counter([_since(slot, now) for slot in accepted]).items():
             self._tally.seconds_to_accept.add((now - since) / 1000, count)
+        if self._tally.traced is not None:
+            self._show(accepted, now, self._tally.traced)
+
+    def _show(self, accepted: Sequence[Slot], now: int, traced: Callable[[Envelope], str | None]) -> None:
+        """Let one of them be found by its trace, where a publisher records it."""
+        for slot in accepted:
+            if (trace_id := traced(slot.event)) is not None:
+                self._tally.seconds_to_accept.add((now - _since(slot, now)) / 1000, 0, trace_id, now)
+                return
 
     def _learn_others(self, ledger: Ledger, slots: Sequence[Slot], group: Sequence[tuple[int, Outcome]]) -> None:
         """Learn what is more than an acceptance, and report the whole group to the breaker."""

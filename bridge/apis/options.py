@@ -40,6 +40,11 @@ class HttpOptions(Options):
     client: Literal["native", "aiohttp"] = Field(
         "native", description="What makes the requests: the bridge's own client, or aiohttp at several times the CPU."
     )
+    propagate: bool = Field(
+        True,
+        description="Send the W3C trace context along: the publisher's, or with `tracing` that of our span. Off for an "
+        "API that is not to learn of your traces.",
+    )
     insecure_skip_verify: bool = Field(False, description="Take any certificate. For tests on one machine only.")
 
     @model_validator(mode="after")

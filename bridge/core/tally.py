@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bridge.core.control import Effect, Op
 from bridge.core.slots import Result
-from bridge.model import Accepted, Misconfigured, Outcome, Rejected, Retryable, Stage, Verdict
+from bridge.model import Accepted, Envelope, Misconfigured, Outcome, Rejected, Retryable, Stage, Verdict
 
 # Bounds of the histograms. Three a decade up to ten seconds, so that a quantile is off by less than half a decade. All
 # begin at the millisecond that a healthy road takes, and end where a larger number would change nobody's mind.
@@ -104,6 +104,7 @@ class Tally:
     requests: dict[str, Histogram] = field(default_factory=_of_requests)  # seconds of each HTTP request, by outcome
     seconds_to_accept: Histogram = field(default_factory=Histogram)  # first sight, or due time, to accepted
     lateness: Histogram = field(default_factory=Histogram)  # of delayed events: due to sent
+    traced: Callable[[Envelope], str | None] | None = None  # gives the id of a trace that is recorded; None: there is none
 
     def law_holds(self) -> bool:
         """Whether, for each stage, received = settled + in flight."""

@@ -6,12 +6,14 @@ The bridge's own shape: one event of an array, held or buried by itself. Nothing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from zlib import crc32
 
 from bridge.core.kinds import kind_of
 from bridge.errors import PoisonError
 from bridge.formats.fields import Fields
 from bridge.formats.strictjson import DEEPEST, dumps, loads
+from bridge.formats.trace import trace_of
 from bridge.model import Envelope, JsonValue
 
 _VERSION = 1
@@ -55,7 +57,7 @@ def decode(body: bytes) -> Envelope:
         context=fields.get("context"),
         source=fields.text("source"),
         due_at=_whole(fields, "due_at"),
-        trace=_texts(fields, "trace"),
+        trace=_trace(fields),
     )
 
 
@@ -66,6 +68,6 @@ def _whole(fields: Fields, key: str) -> int | None:
     return value
 
 
-def _texts(fields: Fields, key: str) -> dict[str, str]:
-    values = fields.child(key)
-    return {name: values.text(name) or "" for name in values} if values else {}
+def _trace(fields: Fields) -> Mapping[str, str]:
+    values = fields.child("trace")
+    return trace_of(values.get("traceparent"), values.get("tracestate")) if values else {}

@@ -25,7 +25,7 @@ from bridge.settings.policies import (
     TimingSettings,
     UnorderedSettings,
 )
-from bridge.settings.process import AdminSettings, EventLoop, LogSettings
+from bridge.settings.process import AdminSettings, EventLoop, LogSettings, TracingSettings
 from bridge.sources import SourceSettings
 from bridge.stores import StoreSettings
 from bridge.stores.sqlite import SqliteSettings
@@ -116,6 +116,7 @@ class Settings(Frozen):
     )
     admin: AdminSettings = Field(AdminSettings(), description="The port for health and metrics.")
     log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
+    tracing: TracingSettings = Field(TracingSettings(), description="Spans about the requests to targets.")
     workers: Workers = Field(
         1,
         description="Processes that share the work; `auto` is the number of CPUs that may be used. More than one need "

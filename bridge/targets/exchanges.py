@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from bridge.core.aimd import Aimd
 from bridge.core.tally import outcome_of
@@ -30,6 +30,7 @@ _UNSAID = Retryable("the answer says nothing about this event")
 
 Slots = Sequence[int]
 Pairs = Iterable[tuple[int, Outcome]]
+Making: TypeAlias = "Callable[[Sending, Shell, Slots, Sequence[Envelope], int], Exchange]"
 
 
 class Shell(Protocol):
@@ -48,6 +49,10 @@ class Shell(Protocol):
     @property
     def client(self) -> Client:
         """What makes the requests."""
+
+    @property
+    def exchange(self) -> Making:
+        """What makes an `Exchange`, or a kind of it that is watched."""
 
     def encode(self, events: Sequence[Envelope]) -> Request | Rejected | None:
         """Make the request, or say that it cannot be: None for several events, of which some may well go."""
@@ -98,7 +103,7 @@ class Sending:
         """Send these in one request, when there is room for it."""
         events = self._events
         chosen = (events[slots[0]],) if len(slots) == 1 else [events[slot] for slot in slots]
-        exchange = Exchange(self, self._shell, slots, chosen, self._attempts[slots[0]])
+        exchange = self._shell.exchange(self, self._shell, slots, chosen, self._attempts[slots[0]])
         self._started.append(exchange)
         self._shell.room.enter(exchange)
 
@@ -140,11 +145,12 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_attempt", "_began", "_events", "_first", "_handle", "_inside", "_request", "_sending", "_shell",
-        "_slots", "_tries", "over",
+        "_slots", "_tries", "over", "trace_id",
     )  # fmt: skip
 
     def __init__(self, sending: Sending, shell: Shell, slots: Slots, events: Sequence[Envelope], attempt: int) -> None:
         self.over = False
+        self.trace_id: str | None = None  # of the span that is recorded about the try under way
         self._inside = False  # has a place in the room
         self._sending = sending
         self._shell = shell
@@ -174,9 +180,12 @@ class Exchange:
     def _try(self, now: float) -> None:
         self._began = now
         self._tries += 1
-        request, shell = self._request, self._shell
-        more = shell.added(self._events, self._attempt)
-        self._handle = shell.client.start(request, more, _BASE_READ + _ECHO * len(request.body), self._answered)
+        self._start(self._shell.added(self._events, self._attempt))
+
+    def _start(self, more: Mapping[str, str]) -> None:
+        request = self._request
+        read_limit = _BASE_READ + _ECHO * len(request.body)
+        self._handle = self._shell.client.start(request, more, read_limit, self._answered)
 
     def _answered(self, answer: Answer) -> None:
         self._handle = None
@@ -187,7 +196,7 @@ class Exchange:
                 self._tell(shell.pace, answer, now - self._began)
             passing = _is_passing(answer)
             if passing:
-                shell.observe("retryable", now - self._began, None)
+                shell.observe("retryable", now - self._began, self.trace_id)
                 if self._plan(answer, now):
                     return
             if isinstance(answer, Response):
@@ -195,7 +204,7 @@ class Exchange:
             else:
                 outcomes = [answer.outcome] * len(self._slots)
             if not passing:
-                shell.observe(outcome_of(outcomes), now - self._began, None)
+                shell.observe(outcome_of(outcomes), now - self._began, self.trace_id)
             self._learn(outcomes)
         except Exception as error:  # noqa: BLE001  as above
             self._fault(error)

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,9 +19,10 @@ from bridge.model import Accepted, Envelope, Outcome, Rejected, Request, Respons
 from bridge.ports import Api, Groups
 from bridge.targets.client import NOTHING_MORE, make_client
 from bridge.targets.credentials import Credentials
-from bridge.targets.exchanges import Sending, refusals, slices
+from bridge.targets.exchanges import Exchange, Making, Sending, refusals, slices
 from bridge.targets.failures import words_of
 from bridge.targets.room import Room
+from bridge.targets.traced import TracedExchange, Tracer
 from bridge.targets.wire.dial import reach
 from bridge.targets.wire.tunnel import ProxyRefusedError
 
@@ -62,6 +64,8 @@ class HttpTarget:
         self.observe: Observer = _ignore
         self.heard: Heard = _ignore
         self.hide: Callable[[Iterable[str]], None] = _ignore
+        self.exchange: Making = Exchange
+        self.propagates = options.propagate
 
     @property
     def limit(self) -> int:
@@ -89,6 +93,15 @@ class HttpTarget:
 
     def _tell_secrets(self) -> None:
         self.hide(value for values in self._credentials.live.values() for value in values)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the API."""
+        return self._api.origin
+
+    def trace_with(self, tracer: Tracer) -> None:
+        """Tell this tracer of every request from now on."""
+        self.exchange = partial(TracedExchange, tracer)
 
     def native_delay(self, event: Envelope, now: int) -> bool:
         return event.due_at is not None and 0 < event.due_at - now <= self._api.max_delay_ms
@@ -139,13 +152,13 @@ class HttpTarget:
         return Rejected(f"the event takes {size} bytes, over the {limit} that the API takes") if sole else None
 
     def added(self, events: Sequence[Envelope], attempt: int) -> Mapping[str, str]:
-        """The attempt and the trace, where the request is about one event."""
+        """The attempt and the publisher's trace, where the request is about one event."""
         if len(events) > 1:
             return NOTHING_MORE
-        trace = events[0].trace
+        trace = events[0].trace if self.propagates else None
         if not trace and attempt < len(_NO_TRACE):
             return _NO_TRACE[attempt]
-        return {**trace, ATTEMPT_HEADER: str(attempt)}
+        return {**(trace or {}), ATTEMPT_HEADER: str(attempt)}
 
     def decode(self, response: Response, events: Sequence[Envelope]) -> Sequence[Outcome | None]:
         """Ask the dialect. Its reasons quote the answer, so an answer that repeats a secret is masked first."""

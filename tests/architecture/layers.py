@@ -41,7 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "route",
         }
     ),
-    frozenset({"settings", "telemetry", "devserver", "routes", "app", "workers", "cli"}),
+    frozenset({"settings", "telemetry", "tracing", "devserver", "routes", "app", "workers", "cli"}),
 )
 """L0 to L4; every module and package of `bridge` has its place here."""
 
@@ -62,11 +62,11 @@ STRANGERS = frozenset({1, 2})
 BARE = frozenset({"model", "errors", "ports", "core", "amqp"})
 """What is made of the standard library alone."""
 
-CLIENTS = frozenset({"aio_pika", "aiormq", "pamqp", "aiokafka", "confluent_kafka", "redis"})
-"""Clients of one broker or store each, in an extra each."""
+CLIENTS = frozenset({"aio_pika", "aiormq", "pamqp", "aiokafka", "confluent_kafka", "redis", "opentelemetry"})
+"""Clients of one broker or store each, and of collectors; in an extra each."""
 
-BROKERS = frozenset({"rabbitmq", "kafka", "redis"})
-"""What the adapters of one broker or store share; its client may be imported there."""
+BROKERS = frozenset({"rabbitmq", "kafka", "redis", "tracing"})
+"""What the adapters of one broker or store share, and tracing; its client may be imported there."""
 
 CLIENT_FREE = frozenset(
     {"bridge.rabbitmq.options", "bridge.kafka.options", "bridge.redis.options", "bridge.redis.together"}

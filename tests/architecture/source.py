@@ -42,10 +42,9 @@ class Module:
 
     @property
     def without_client(self) -> bool:
-        """Whether it can be imported where no broker's client is. A `__main__` is not for importing at all."""
-        return (
-            self.in_bridge and self.part not in {"rabbitmq", "kafka", "redis"} and not self.path.endswith("__main__.py")
-        )
+        """Whether it can be imported where no optional client is. A `__main__` is not for importing at all."""
+        bound = {"rabbitmq", "kafka", "redis", "tracing"}
+        return self.in_bridge and self.part not in bound and not self.path.endswith("__main__.py")
 
 
 @dataclass(frozen=True, slots=True)

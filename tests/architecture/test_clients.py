@@ -67,7 +67,7 @@ print(*sorted(name for name in sys.argv[1].split(",") if name in sys.modules))
 """
 """Build a process from its settings, as `run` does, and tell which of these modules are loaded then."""
 
-OTHERS = frozenset({"aiohttp", "bridge.devserver", "bridge.workers", "matplotlib"})
+OTHERS = frozenset({"aiohttp", "bridge.devserver", "bridge.tracing", "bridge.workers", "matplotlib", "opentelemetry"})
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,17 @@ def test_a_process_loads_no_more_than_it_uses(client: str, settings: list[str]) 
         timeout=60,
     )
     assert run.stdout.split() == [client], run.stderr
+
+
+def test_a_process_that_is_to_be_traced_loads_what_that_takes() -> None:
+    """So that not to load it in any other process means something."""
+    sets = ["source.type=memory", "target.type=memory", "store.type=memory", "tracing.enabled=true"]
+    run = subprocess.run(
+        [sys.executable, "-c", BUILD, "bridge.tracing,opentelemetry", *sets],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.stdout.split() == ["bridge.tracing", "opentelemetry"], run.stderr

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bridge.core.aimd import Aimd
 from bridge.model import Envelope, Outcome, Rejected, Request, Response
+from bridge.targets import exchanges
 from bridge.targets.client import NOTHING_MORE, Answer, Done
 from bridge.targets.exchanges import Sending, Slots
 from bridge.targets.room import Room
@@ -72,6 +73,7 @@ class MemoryShell:
         self.quick_tries: Callable[[], bool] = lambda: False
         self.observe: Callable[[str, float, str | None], None] = lambda *_: None
         self.heard: Callable[[Outcome], None] = lambda _: None
+        self.exchange: exchanges.Making = exchanges.Exchange
         self._exchange = exchange
 
     def encode(self, events: Sequence[Envelope]) -> Request | Rejected | None:
