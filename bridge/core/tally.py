@@ -104,7 +104,7 @@ class Tally:
     requests: dict[str, Histogram] = field(default_factory=_of_requests)  # seconds of each HTTP request, by outcome
     seconds_to_accept: Histogram = field(default_factory=Histogram)  # first sight, or due time, to accepted
     lateness: Histogram = field(default_factory=Histogram)  # of delayed events: due to sent
-    traced: Callable[[Envelope], str | None] | None = None  # gives the id of a trace that is recorded; None: there is none
+    traced: Callable[[Envelope], str | None] | None = None  # the id of an event's trace, where that is recorded
 
     def law_holds(self) -> bool:
         """Whether, for each stage, received = settled + in flight."""

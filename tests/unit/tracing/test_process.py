@@ -6,10 +6,12 @@ import asyncio
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from typing import Any
 
+import aiohttp
 import pytest
 from pydantic import ValidationError
 
@@ -96,6 +98,35 @@ async def test_a_collector_that_is_away_costs_spans_and_nothing_else(caplog: pyt
     assert app.routes["default"].tally.outcomes["accepted"] == 1
     assert sum(vars(record)["count"] for record in caplog.records if record.msg == "spans_lost") == 1
     assert "hush-hush" not in repr([vars(record) for record in caplog.records])
+
+
+async def test_histograms_show_the_traces_that_are_recorded() -> None:
+    async with Collector() as collector, HostileServer(plain()) as server:
+        app = traced(server.url, endpoint=collector.url, sample_ratio=0)
+        async with running(app):
+            publish(app, "1", {"traceparent": PARENT.removesuffix("01") + "00"})
+            await until(server, 1)
+            untraced = await open_metrics(app)
+            publish(app, "2", {"traceparent": PARENT})
+            await until(server, 2)
+            async with asyncio.timeout(30):
+                while len(shown := shown_by(await open_metrics(app))) < 2:  # noqa: ASYNC110  asked over HTTP
+                    await asyncio.sleep(0.05)
+    assert not shown_by(untraced)
+    assert shown == {"bridge_request_seconds_bucket": TRACE_ID, "bridge_accept_seconds_bucket": TRACE_ID}
+
+
+async def open_metrics(app: App) -> str:
+    accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+    async with aiohttp.ClientSession(headers=accept) as session:
+        answer = await session.get(f"http://127.0.0.1:{app.probe.port}/metrics")
+        return await answer.text()
+
+
+def shown_by(text: str) -> dict[str, str]:
+    """The traces among the exemplars, by the metric."""
+    found = re.findall(r'^(\w+)\{[^}]*\} \S+ # \{trace_id="(\w+)"\}', text, re.MULTILINE)
+    return dict(found)
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["disabled", "broken"])
