@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,7 +68,7 @@ def test_the_law_is_broken_by_a_delivery_that_vanished() -> None:
     assert not tally.law_holds()
 
 
-def test_fingerprints_keep_the_first_payload_and_forget_the_oldest_key() -> None:
+def test_fingerprints_keep_the_first_payload_and_forget_the_oldest_keys() -> None:
     known = Fingerprints(limit=2)
 
     assert not known.differs(b"a", 1)
@@ -74,7 +76,21 @@ def test_fingerprints_keep_the_first_payload_and_forget_the_oldest_key() -> None
     assert not known.differs(b"a", 1)
     assert not known.differs(b"b", 1)
     assert not known.differs(b"c", 1)
-    assert not known.differs(b"a", 2), "a was the oldest of three and is forgotten"
+    assert known.differs(b"a", 2), "of the last three keys it is one, and four are kept at most"
+    assert not known.differs(b"d", 1)
+    assert not known.differs(b"a", 2), "a was the oldest of four and is forgotten"
+    assert known.differs(b"d", 2)
+
+
+@given(st.integers(0, 40), st.integers(1, 8))
+def test_fingerprints_know_the_last_keys_and_at_most_twice_as_many(count: int, limit: int) -> None:
+    known, keys = Fingerprints(limit), [bytes([number]) for number in range(count)]
+    assert not any(known.differs(key, 1) for key in keys)
+
+    remembered = [key for key in keys if deepcopy(known).differs(key, 2)]
+
+    assert remembered[-limit:] == keys[-limit:]
+    assert len(remembered) <= 2 * limit
 
 
 @given(st.tuples(*[st.text(max_size=4)] * 4), st.tuples(*[st.text(max_size=4)] * 4))
