@@ -5,7 +5,7 @@
 # It runs as uid 10001, needs no capability and writes only below /var/lib/event-bridge, so the root file system may be
 # read-only. The settings come from BRIDGE_* variables, or from a file that BRIDGE_CONFIG names.
 
-# Any image of Python 3.11 or newer will do; pin a digest where builds have to be repeatable to the byte.
+# Any image of Python 3.11 or newer will do; name it by its digest where builds have to be repeatable.
 ARG BASE=docker.io/library/python:3.13.9-slim-trixie
 
 FROM ${BASE} AS build
@@ -26,11 +26,13 @@ RUN /opt/tools/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-dep
     && mkdir -p /state
 
 FROM ${BASE}
+ARG BASE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="event-bridge" \
       org.opencontainers.image.description="Takes events off RabbitMQ or Kafka and hands each to an event HTTP API" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/event-bridge /opt/event-bridge

@@ -113,6 +113,16 @@ class LocalNode(RabbitMQNode):
         shell = ["unshare", "--mount", "sh", "-c", ENTER]
         return [*shell, str(self._root), str(self._folder), *command]
 
+    def keep(self, name: str, text: str) -> str:
+        """Write a file that the node can read, and return its path as the node sees it."""
+        (self._folder / name).write_text(text)
+        return str(self._home / name)
+
+    def configure(self, settings: str) -> None:
+        """Add lines to its rabbitmq.conf; the next start reads them."""
+        with (self._folder / "rabbitmq.conf").open("a") as file:
+            file.write(f"{settings}\n")
+
     def _write_settings(self) -> None:
         cookie = self._folder / ".erlang.cookie"
         cookie.write_text(self._cookie)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -32,7 +34,13 @@ def test_what_the_image_says_of_itself(image: Image) -> None:
     assert said["Entrypoint"] == ["event-bridge"]
     assert said["StopSignal"] == "SIGTERM"
     assert said["Healthcheck"]["Test"] == ["CMD", "event-bridge", "health"]
-    assert said["Labels"]["org.opencontainers.image.title"] == "event-bridge"
+    label = {name.rpartition("image.")[2]: text for name, text in said["Labels"].items() if "opencontainers" in name}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert label["title"] == project["name"]
+    assert label["version"] == project["version"]
+    assert label["licenses"] == project["license"]
+    assert label["base.name"] == "localhost/base"
+    assert label["revision"] == "unknown"  # for whoever builds it to say
     assert "/var/lib/event-bridge" in said["Volumes"]
 
 
@@ -41,6 +49,12 @@ def test_the_image_is_small_and_holds_no_tools(image: Image) -> None:
     assert not list(image.root.glob("opt/event-bridge/bin/pip*"))
     assert not (image.root / "src").exists()
     assert not (image.root / "opt/tools").exists()
+
+
+def test_the_paper_says_how_large_it_is(image: Image) -> None:
+    paper = (ROOT / "docs/container.md").read_text()
+    (said,) = re.findall(r"It adds\s+(\d+) MB to its base", paper)
+    assert abs(image.size / 1e6 - int(said)) <= 3
 
 
 def test_nothing_in_it_may_be_written_by_its_user(image: Image) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy import kustomized
 from tests.deploy.kustomized import Resource
+from tests.unit.markdown import paper
 
 kubernetes_validate: Any = importlib.import_module(
     "kubernetes_validate"
@@ -21,18 +23,7 @@ VERSIONS = [f"1.{minor}" for minor in range(29, int(kubernetes_validate.latest_v
 
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
-SHOP: Resource = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "shop", "labels": {"event-bridge": "sidecar"}},
-    "spec": {
-        "selector": {"matchLabels": {"app": "shop"}},
-        "template": {
-            "metadata": {"labels": {"app": "shop"}},
-            "spec": {"containers": [{"name": "shop", "image": "shop:1"}]},
-        },
-    },
-}
+SHOP: Resource = yaml.safe_load(next(each for each in paper("docs/quickstart.md").fences if each.mark == "shop").text)
 
 
 def _all() -> list[Resource]:

@@ -20,16 +20,14 @@ from devtools.scratch import free_port
 from tests.deploy.conftest import ROOT
 from tests.deploy.pod import Pod, ProbeError, published
 from tests.deploy.road import Road
+from tests.unit.markdown import paper
 
 pytestmark = pytest.mark.timeout(600)  # the first one builds
 
 SIDECAR, APPLICATION = "event-bridge", "shop"
 BROKER, API = 5672, 8288  # where the application and the settings look for them, in the pod
 MANIFEST = ROOT / "deploy/kubernetes/sidecar/sidecar.yaml"
-SETTINGS = """\
-source: {type: rabbitmq, queue: orders, topology: declare}
-target: {type: inngest, url: "http://127.0.0.1:8288", key: local}
-"""
+SETTINGS = next(fence for fence in paper("docs/quickstart.md").fences if fence.mark == "sidecar-settings").text
 
 Start = Callable[..., Pod]
 
@@ -52,8 +50,8 @@ def _pod(image: Image, laid: Road, roads: bool, environment: Mapping[str, str]) 
     }
     spec = {"containers": [application], **yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]}
     files = {
-        "configMap/event-bridge": {"event-bridge.yaml": SETTINGS},
-        "secret/event-bridge": {"amqp-url": url},
+        "configMap/event-bridge": {"event-bridge.yaml": SETTINGS.replace("https://inn.gs", f"http://127.0.0.1:{API}")},
+        "secret/event-bridge": {"amqp-url": url, "target-key": "local"},
     }
     return Pod(spec, image, files, {BROKER: laid.broker.port, API: laid.api} if roads else {API: free_port()})
 
