@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 from devtools.dashboard.reading import Panel
@@ -145,7 +146,7 @@ def _scale(panel: Panel, lines: Sequence[Line], canvas: Canvas, stacked: float) 
     highest = max([_number(value) for line in lines for _, value in line.points] + [stacked, 0.0])
     axes.set_ylim(0, highest * 1.12 or 1)
     axes.set_xlim(canvas.begin, canvas.end)
-    axes.yaxis.set_major_locator(_ticks())
+    axes.yaxis.set_major_locator(_ticks(unit, highest))
     axes.yaxis.set_major_formatter(lambda value, _: shown(value, unit))
     axes.grid(color=LINES, lw=0.7)
     axes.set_axisbelow(True)
@@ -245,10 +246,12 @@ def _clock(canvas: Canvas) -> None:
     canvas.axes.spines[:].set_visible(False)
 
 
-def _ticks() -> Any:
-    from importlib import import_module
-
-    return import_module("matplotlib.ticker").MaxNLocator(nbins=5, min_n_ticks=2)
+def _ticks(unit: str, highest: float) -> Any:
+    """Where the lines across are: at round numbers, of bytes at powers of two."""
+    ticker = import_module("matplotlib.ticker")
+    if unit == "bytes" and highest >= TICKS:
+        return ticker.MultipleLocator(2.0 ** round(math.log2(highest / TICKS)))
+    return ticker.MaxNLocator(nbins=5, min_n_ticks=2, steps=[1, 2, 2.5, 5, 10])
 
 
 def _bare(axes: Any) -> None:

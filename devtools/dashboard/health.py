@@ -109,7 +109,7 @@ def _graphs() -> Panels:
         graph(
             "What became of events",
             "Each event, by what became of it. Green is delivered; orange waits for its next attempt; red is buried "
-            "and wants somebody to look.",
+            "and wants somebody to look. A parked one waits in the process and counts again when it goes on.",
             ask(f"{total(rate(of_route('bridge_events_total')), 'result')} > 0", "{{result}}"),
             unit="eps",
             stacked=True,

@@ -27,7 +27,7 @@ COLOURS = {
         "deferred": YELLOW,
         "cancelled": "#705da0",
         "filtered": GREY,
-        "control": "#5794f2",
+        "control": "#6ed0e0",
         "poison": "dark-red",
         "dead": RED,
         "returned": "#b877d9",

@@ -18,12 +18,14 @@ from bridge.telemetry.metrics import BridgeCollector, registry
 from bridge.workers.books import Books
 from devtools.dashboard.__main__ import PLACE
 from devtools.dashboard.annotations import WORDS
-from devtools.dashboard.reading import asked, in_schema, marks, substituted
+from devtools.dashboard.panels import RUNBOOKS
+from devtools.dashboard.reading import asked, in_schema, marks, panels, substituted
 from devtools.dashboard.rules import Metric, findings
 from devtools.dashboard.whole import text
 from tests.unit.markdown import ROOT
 
 DASHBOARD: dict[str, Any] = json.loads(PLACE.read_text("utf-8"))
+RUNBOOK_PAGES = ROOT / "docs" / "runbooks"
 PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"
 
 
@@ -152,6 +154,14 @@ def test_every_variable_of_a_query_is_one_of_the_dashboard_or_of_grafana() -> No
 def test_a_variable_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ValueError, match="not known"):
         substituted('up{pod="$pod"}', rate_interval="1m", span="1h")
+
+
+def test_links_lead_to_runbooks_that_are_there() -> None:
+    linked = {link["url"] for panel in panels(DASHBOARD) for link in panel.get("links", [])}
+    assert len(linked) > 10
+    assert [link["url"] for link in DASHBOARD["links"]] == [RUNBOOKS]
+    pages = {url.removeprefix(f"{RUNBOOKS}/") for url in linked}
+    assert pages <= {page.name for page in RUNBOOK_PAGES.glob("*.md")}
 
 
 def test_grafana_finds_what_it_is_provisioned_with() -> None:
