@@ -18,8 +18,9 @@ def test_a_loop_that_hangs_is_seen_to_hang(make: Callable[[], asyncio.AbstractEv
         sampling = asyncio.create_task(lag.run())
         await asyncio.sleep(0)
         time.sleep(INTERVAL + 0.3)  # noqa: ASYNC251  that is the point
-        while not sum(lag.seconds.counts):  # noqa: ASYNC110  a sampler tells nobody
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while not sum(lag.seconds.counts):  # noqa: ASYNC110  a sampler tells nobody
+                await asyncio.sleep(0.01)
         sampling.cancel()
 
     with asyncio.Runner(loop_factory=make) as runner:
