@@ -22,7 +22,7 @@ def split_url(url: str) -> SplitResult:
     parts, port = _split(url)
     if parts.scheme not in _DEFAULT_PORTS:
         raise ValueError("must begin with http:// or https://")
-    if not parts.hostname or not _LITERAL.fullmatch(parts.netloc):
+    if not parts.hostname or not _LITERAL.fullmatch(parts.netloc) or "%" in parts.netloc:
         raise ValueError("needs a host, in ASCII (an international name in its xn-- form)")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user or password; give them as a key or under auth")

@@ -154,7 +154,14 @@ class DevServer:
         api, params, dialect = route(record.path, body) or ("unknown", {}, _unknown)
         headers = {name.lower(): text for name, text in request.headers.items()}
         call = Call(
-            api=api, method=record.method, path=record.path, headers=headers, body=body, now=record.at, params=params
+            api=api,
+            method=record.method,
+            path=record.path,
+            headers=headers,
+            body=body,
+            now=record.at,
+            params=params,
+            under_way=self.in_flight,
         )
         _describe(record, call)
         struck, names = self._strike(call)

@@ -63,6 +63,9 @@ class Fault(BaseModel):
     each: int | None = Field(default=None, ge=1, description="Hit each event id so many times, then let it pass.")
     rate: float = Field(default=1.0, gt=0, le=1, description="Hit this share of the matching requests, at random.")
     after: int = Field(default=0, ge=0, description="Let so many matching requests pass first.")
+    above: int | None = Field(
+        default=None, ge=0, description="Hit only while more than so many requests are under way, this one included."
+    )
     lasts: Duration | None = Field(default=None, gt=0, description="End so many seconds after it was added.")
 
     @model_validator(mode="after")
@@ -150,7 +153,7 @@ class Faults:
     def pick(self, call: Call, names: Sequence[Named]) -> ActiveFault | None:
         """Return the first fault that strikes this request as a whole."""
         for active in self._active.values():
-            if active.fault.poison is None and _matches(active.fault.match, call):
+            if active.fault.poison is None and _concerns(active.fault, call):
                 ids = _ids(active.fault.match, names)
                 if ids is not None and active.strikes(ids, call.now, self.random):
                     return active
@@ -159,7 +162,7 @@ class Faults:
     def poison(self, call: Call, name: str, event_id: str | None) -> str | None:
         """Return why this one event is refused, or None."""
         for active in self._active.values():
-            if active.fault.poison is not None and _matches(active.fault.match, call):
+            if active.fault.poison is not None and _concerns(active.fault, call):
                 ids = _ids(active.fault.match, [(name, event_id)])
                 if ids is not None and active.strikes(ids, call.now, self.random):
                     return active.fault.poison
@@ -192,11 +195,13 @@ def _value(text: str) -> object:
         return text
 
 
-def _matches(match: Match, call: Call) -> bool:
+def _concerns(fault: Fault, call: Call) -> bool:
+    match = fault.match
     return (
         (match.api is None or fnmatchcase(call.api, match.api))
         and (match.path is None or fnmatchcase(call.path, match.path))
         and (match.method is None or match.method.upper() == call.method)
+        and (fault.above is None or call.under_way > fault.above)
     )
 
 

@@ -22,7 +22,11 @@ PROBLEM = "application/problem+json"
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Call:
-    """One request as a dialect sees it. Header names are lower case, `path` is not decoded, `now` is epoch ms."""
+    """
+    One request as a dialect sees it.
+
+    Header names are lower case, `path` is not decoded, `now` is epoch ms, `under_way` counts this one too.
+    """
 
     api: str
     method: str
@@ -31,6 +35,7 @@ class Call:
     body: bytes
     now: float
     params: Mapping[str, str] = field(default_factory=dict)
+    under_way: int = 1
 
 
 @dataclass(slots=True, kw_only=True)

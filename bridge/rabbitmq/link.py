@@ -169,6 +169,8 @@ class Link(asyncio.Protocol):
             case Refused() | Closed() | ChannelClosed():
                 self._fail(Objection(event.code, event.text, event.during))
                 self.lose(f"{'channel' if isinstance(event, ChannelClosed) else 'connection'} closed: {event.text}")
+                if isinstance(event, Refused) and not event.code and self._transport is not None:
+                    self._transport.abort()  # it waits for a login that we do not have, and would not close by itself
             case CancelledByServer():
                 self.lose("the broker cancelled the consumer: the queue was deleted or moved")
             case Blocked():

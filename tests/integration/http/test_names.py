@@ -102,6 +102,20 @@ async def test_a_kept_connection_needs_no_name(kind: str, names: Names) -> None:
     assert names.asked.count(NAME) == 1
 
 
+async def test_an_international_name_goes_out_in_its_ascii_form(kind: str, names: Names) -> None:
+    name = "xn--bcher-kva.test"
+    async with HostileServer(plain()) as server, client_of(kind) as client:
+        names.addresses = []
+        assert reason(await ask(client, f"http://{name}:{server.port}")) == "connect: Name or service not known"
+        assert names.asked[-1] == name, "it is what the resolver is asked for"
+        with pytest.MonkeyPatch.context() as known:
+            known.setattr("tests.integration.http.test_names.NAME", name)
+            names.addresses = ["127.0.0.1"]
+            if kind != "aiohttp":  # which remembers for a while that it found nothing
+                assert isinstance(await ask(client, f"http://{name}:{server.port}"), Response)
+                assert server.requests[0].headers["host"] == f"{name}:{server.port}"
+
+
 async def test_a_name_without_an_address(kind: str, names: Names) -> None:
     names.addresses = []
     async with client_of(kind) as client:

@@ -41,6 +41,14 @@ def test_addresses_that_are_none_are_refused_without_being_repeated(url: str) ->
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("host", ["bücher.test", "b%C3%BCcher.test", "例え.test", "bücher.test:8080"])
+def test_an_international_name_is_refused_with_what_to_write(host: str) -> None:
+    """Clients and resolvers do not agree on how to write one as ASCII: there are two ways (IDNA 2003 and 2008)."""
+    with pytest.raises(ValueError, match="xn--"):
+        split_url(f"http://{host}/x")
+    assert origin_of("http://xn--bcher-kva.test/x") == "http://xn--bcher-kva.test:80"
+
+
 @pytest.mark.parametrize(
     ("url", "origin"),
     [

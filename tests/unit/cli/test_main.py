@@ -77,3 +77,13 @@ def test_settings_that_cannot_work_end_with_78(
     arguments = [command, "-c", str(tmp_path / "no.yaml"), *(["--name", "n"] if command == "publish" else [])]
     assert main(arguments) == CONFIG
     assert "no.yaml: cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+def test_an_international_name_of_a_host_ends_with_78_and_what_to_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "bridge.yaml"
+    target = "{type: webhook, url: 'http://b\u00fccher.example/x'}"
+    config.write_text(f"source: {{type: memory}}\ntarget: {target}\n", "utf-8")
+    assert main(["run", "-c", str(config)]) == CONFIG
+    assert "target: needs a host, in ASCII (an international name in its xn-- form)" in capsys.readouterr().err

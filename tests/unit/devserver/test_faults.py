@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +79,13 @@ def test_a_fault_ends_when_its_time_is_over() -> None:
     assert faults.pick(call(now=60_999.0), []) is active
     assert faults.pick(call(now=61_000.0), []) is None
     assert active.state(61_000.0) == "over"
+
+
+def test_above_hits_what_is_too_much_at_once() -> None:
+    faults = Faults()
+    faults.add(parse_fault("status=503,above=2"), 0.0)
+    picked = [faults.pick(replace(call(), under_way=under_way), []) is not None for under_way in (1, 2, 3, 2)]
+    assert picked == [False, False, True, False]
 
 
 def test_the_first_that_strikes_wins_and_the_next_has_its_turn_when_it_is_spent() -> None:
