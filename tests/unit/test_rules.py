@@ -23,7 +23,7 @@ DEAD_LETTERING = {
     f"rabbitmq_global_messages_dead_lettered_{what}_total": {"dead_letter_strategy", "queue_type"}
     for what in ("expired", "confirmed")
 }
-"""RabbitMQ's own, as its exporter shows them on 3.10 and 4.0; see `tests/integration/prometheus/test_frozen_level.py`."""
+"""RabbitMQ's own, as its exporter shows them on 3.10 and 4.0; see `prometheus/test_frozen_level.py`."""
 
 OTHERS = {"process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total", "up"}
 
