@@ -31,6 +31,7 @@ from tests.composition import environment, file_at, services
 
 PROGRAM = str(Path(sys.executable).with_name("event-bridge"))
 COUNT = 20
+BROKER = ".".join(services()["rabbitmq"]["image"].partition(":")[2].split(".")[:2])
 
 PLACES = ("rabbitmq:5672", "redis:6379", "events:8288", "bridge:9464")
 
@@ -68,8 +69,8 @@ class Town:
     def log(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text(errors="replace")
 
-    def start_broker(self) -> None:
-        node = LocalNode("4.0", debian.rabbitmq_root("4.0"))
+    def start_broker(self, version: str) -> None:
+        node = LocalNode(version, debian.rabbitmq_root(version))
         definitions = "/etc/rabbitmq/definitions.json"
         settings = file_at("rabbitmq", "/etc/rabbitmq/conf.d/20-event-bridge.conf").read_text()
         kept = node.keep("definitions.json", file_at("rabbitmq", definitions).read_text())
@@ -130,8 +131,10 @@ def town() -> Iterator[Town]:
         yield made
 
 
-def test_events_go_through_all_that_compose_starts(town: Town) -> None:
-    town.start_broker()
+@pytest.mark.usefixtures("redis_program", "prometheus_programs")
+@pytest.mark.parametrize("broker_version", [BROKER])
+def test_events_go_through_all_that_compose_starts(town: Town, broker_version: str) -> None:
+    town.start_broker(broker_version)
     town.start_store()
     town.start_events()
     assert run([PROGRAM, "check", "--connect"], env=town.environment("bridge"))
