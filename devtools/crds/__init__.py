@@ -23,6 +23,9 @@ from devtools.scratch import locked
 
 HERE = Path(__file__).parent
 LISTS = ("package.json", "package-lock.json")
+CHECK_LIMIT = 300.0
+"""Seconds for the compiler, on a machine with much else to do."""
+
 FETCH_LIMIT = 600.0
 """Seconds for npm, on a slow line."""
 
@@ -30,7 +33,7 @@ FETCH_LIMIT = 600.0
 def problems_of(resources: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say what is wrong with them, keys that nobody knows included. Raises MissingError, CommandError."""
     node = Path(playwright.__file__).parent / "driver/node"
-    said = run([str(node), str(HERE / "check.mjs"), str(packages())], text=json.dumps(resources))
+    said = run([str(node), str(HERE / "check.mjs"), str(packages())], text=json.dumps(resources), timeout=CHECK_LIMIT)
     found: list[str] = json.loads(said)
     return found
 
