@@ -30,6 +30,8 @@ SECONDS, RATE = 30.0, 60.0
 STILL = {
     "Sessions down-A",  # they are built anew within the second between two scrapes, as often as not
     "Why not-C",  # likewise
+    "Sessions-B",  # nothing was in flight when they were cut, now and then
+    "Sessions-C",  # likewise
     "Books-A",  # the law
     "Stuck or missed-A",
     "Stuck or missed-B",
