@@ -18,6 +18,14 @@ from tests.deploy.road import Road, road
 ROOT = Path(__file__).parents[2]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker have all that runs the image, so that it is built once, and another one the rest."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.is_relative_to(Path(__file__).parent):
+            group = "image" if "image" in item.fixturenames else "manifests"
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def image() -> Iterator[Image]:
     with images.built(ROOT) as built:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ from devtools.rabbitmq import Node
 
 DASHBOARD: dict[str, Any] = json.loads(PLACE.read_text("utf-8"))
 SECONDS, RATE = 30.0, 60.0
+TRIALS = 3
+"""A query has to have moved in one of them; a fault may have nothing to strike when it comes."""
 
 STILL = {
     "Sessions down-A",  # they are built anew within the second between two scrapes, as often as not
@@ -59,17 +62,22 @@ def broker_version() -> str:
     return rabbitmq.VERSIONS[-1]
 
 
+Run = Callable[[int], AbstractAsyncContextManager[Trial]]
+"""A trial that is over, by its number."""
+
+
 @pytest.fixture
-async def over(fresh_broker: Node, newest_kafka: KafkaNode, unique: str) -> AsyncIterator[Trial]:
-    """A trial that is over."""
-    brokers = Brokers(
-        amqp_url=fresh_broker.url,
-        bootstrap=newest_kafka.bootstrap,
-        break_sessions=fresh_broker.close_all_connections,
-        name=unique,
-    )
-    async with trial(brokers, seconds=SECONDS, rate=RATE) as done:
-        yield done
+def run(fresh_broker: Node, newest_kafka: KafkaNode, unique: str) -> Run:
+    def made(number: int) -> AbstractAsyncContextManager[Trial]:
+        brokers = Brokers(
+            amqp_url=fresh_broker.url,
+            bootstrap=newest_kafka.bootstrap,
+            break_sessions=fresh_broker.close_all_connections,
+            name=f"{unique}-{number}",
+        )
+        return trial(brokers, seconds=SECONDS, rate=RATE)
+
+    return made
 
 
 def _values(answer: Sequence[Series]) -> list[float]:
@@ -87,13 +95,24 @@ def _finding(trial_over: Trial, query: Asked) -> str:
     return f"{query}: nothing but 0" if not any(values) and str(query) not in STILL else ""
 
 
-async def test_every_query_of_the_dashboard_is_answered(over: Trial) -> None:
+@pytest.mark.timeout(900)
+async def test_every_query_of_the_dashboard_is_answered(run: Run) -> None:
     queries = [*asked(DASHBOARD), *marks(DASHBOARD)]
     assert len(queries) > 50
-    findings = [await asyncio.to_thread(_finding, over, query) for query in queries]
-    assert [finding for finding in findings if finding] == []
     assert {str(query) for query in queries} > STILL
+    findings: list[str] = []
+    for number in range(TRIALS):
+        async with run(number) as over:
+            answers = [(query, await asyncio.to_thread(_finding, over, query)) for query in queries]
+            await _what_is_planted_is_found(over)
+        queries = [query for query, finding in answers if finding]
+        findings = [finding for _, finding in answers if finding]
+        if not findings:
+            break
+    assert findings == []
 
+
+async def _what_is_planted_is_found(over: Trial) -> None:
     planted = (
         ("bridge_event_total", "no data"),
         ("rate(up)", "expected type range vector"),
