@@ -67,6 +67,11 @@ def ask(expr: str, legend: str) -> Query:
     return Query().expr(expr).legend_format(legend).range()
 
 
+def ask_with_traces(expr: str, legend: str) -> Query:
+    """The same of a histogram, with the traces that its buckets show: exemplars."""
+    return ask(expr, legend).exemplar(exemplar=True)
+
+
 def ask_now(expr: str, legend: str) -> Query:
     """A query for the last moment of the time that is looked at."""
     return Query().expr(expr).legend_format(legend).instant()
@@ -137,7 +142,7 @@ def graph(
 
 def heat(title: str, text: str, buckets: str, *, unit: str, runbook: str = "") -> heatmap.Panel:
     """How many fell into each bucket of a histogram, over time; `buckets` is a query by `le`."""
-    query = ask(buckets, "{{le}}").format(prometheus.PromQueryFormat.HEATMAP)
+    query = ask_with_traces(buckets, "{{le}}").format(prometheus.PromQueryFormat.HEATMAP)
     panel = _common(heatmap.Panel(), title, text, [query], unit=unit, runbook=runbook)
     panel.calculate(False).cell_gap(1).show_legend().show_tooltip()
     panel.y_axis(heatmap.YAxisConfig().unit(unit).axis_placement(common.AxisPlacement.LEFT))

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from devtools.dashboard.health import FAILED, SENT
-from devtools.dashboard.panels import ANY, ORANGE, RED, Panels, ask, ask_now, figures, graph, heat, lengths
+from devtools.dashboard.panels import (
+    ANY,
+    ORANGE,
+    RED,
+    Panels,
+    ask,
+    ask_now,
+    ask_with_traces,
+    figures,
+    graph,
+    heat,
+    lengths,
+)
 from devtools.dashboard.promql import (
     increase,
     of_process,
@@ -129,13 +141,13 @@ def target() -> Panels:
             "From the first byte of a request to the end of its answer. Slow, while our CPU is idle: the target is.",
             ask(quantile(0.5, buckets), "p50"),
             ask(quantile(0.9, buckets), "p90"),
-            ask(quantile(0.99, buckets), "p99"),
+            ask_with_traces(quantile(0.99, buckets), "p99"),
             unit="s",
         ),
         heat(
             "Request duration, all of it",
             "How many requests took how long. Two bands are two kinds of answers; a band at the top is the time "
-            "limit. With traces on, a dot leads to the trace of one request.",
+            "limit. With traces on, a dot is one request that has one.",
             total(increase(buckets), "le"),
             unit="s",
         ),
