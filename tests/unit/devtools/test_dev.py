@@ -131,6 +131,21 @@ def test_the_whole_suite_prepares_the_machine_and_runs_in_parallel(tree: Tree) -
     assert ran.startswith("-m pytest -n ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "ran"),
+    [
+        ([], "-n 2 --dist loadgroup"),
+        (["--kube-apiserver"], "-n 2 --dist loadgroup --kube-apiserver"),
+        (["-k", "image"], "-k image"),
+        (["--kube-apiserver", "-x"], "--kube-apiserver -x"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_deployed_is_tested_by_two_at_a_time_unless_told(tree: Tree, arguments: list[str], ran: str) -> None:
+    _, calls = tree.run("deploy-test", *arguments)
+    assert calls[-1] == f"-m pytest tests/deploy {ran}"
+
+
 def test_without_python_it_says_what_to_install(tree: Tree) -> None:
     shutil.rmtree(tree.path / ".venv")
     bin_ = tree.path / "bin"

@@ -19,6 +19,7 @@ case $1 in
 build) printf 'a program' >"$folder/program" ;;
 get) {get} ;;
 esac
+[ "$1 $2" != "mod download" ] || echo '{{"GoMod": "{log}.mod"}}'
 """
 
 
@@ -50,6 +51,28 @@ def test_a_tool_is_built_once_in_a_module_of_its_own(tmp_path: Path, monkeypatch
         "-buildvcs=false -trimpath -mod=mod: build -o program example.com/tools/cmd/checker",
     ]
     assert [path.name for path in first.parent.iterdir() if path.is_dir()] == []
+
+
+def test_modules_that_lie_beside_a_tool_are_taken_as_they_are_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    put_on_path("go", GO.format(log=log, get=":"), tmp_path / "bin", monkeypatch)
+    lines = [
+        "example.com/api v0.0.0",
+        "example.com/other v0.0.0-20260101000000-abcdef",
+        "example.com/c v0.0.0 // indirect",
+    ]
+    (tmp_path / "log.mod").write_text("require (\n\t" + "\n\t".join(lines) + "\n)\n")
+    gotools.built(Tool("example.com/tools/cmd/server", "v1.2.3", staged="v0.2.3", stamped="example.com/version"))
+    assert [line.partition(": ")[2] for line in log.read_text().splitlines()] == [
+        "mod init tools.invalid/one",
+        "mod download -json example.com/tools@v1.2.3",
+        "mod edit -replace=example.com/api=example.com/api@v0.2.3",
+        "mod edit -replace=example.com/c=example.com/c@v0.2.3",
+        "get -tool example.com/tools/cmd/server@v1.2.3",
+        "build -ldflags -X example.com/version=v1.2.3 -o program example.com/tools/cmd/server",
+    ]
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
