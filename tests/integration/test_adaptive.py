@@ -16,12 +16,18 @@ from bridge.targets import HttpTarget
 from tests.integration.whole_process import Api, Process, running
 
 TAKES = 8  # requests at once, as long as the API is short of room
-FALLEN = 12  # requests at once, fewer than those at which it objects
+FALLEN = {"429": 12, "503": 12}
+"""
+Requests at once, not many more than those at which it objects.
+
+Of latency only the direction is told: on a machine with much else to do some of it is the machine's own, which adaptive
+concurrency learns to live with.
+"""
 MOST = 48  # requests at once that the settings allow
 WINDOWS = 200  # events that are many windows of answers
 LIMIT = 120.0  # seconds until a test gives up
 USUAL = Fault(latency_ms=20.0)
-QUEUE = {32: 1600.0, 24: 800.0, 16: 400.0, 12: 200.0, 8: 60.0}
+QUEUE = {40: 3200.0, 32: 1600.0, 24: 800.0, 16: 400.0, 12: 200.0, 8: 60.0}
 """Milliseconds on top for requests above so many at once, as where they wait for each other."""
 
 SHORT_OF_ROOM = {
@@ -99,7 +105,8 @@ async def test_the_limit_falls_to_what_the_api_takes_and_recovers(how: str, tmp_
         await made.passed(WINDOWS)
         highest = max(made.limits)
         assert TAKES < highest < MOST, "it grew until the API objected, and no further"
-        await made.busy_until(lambda: made.limit <= FALLEN)
+        fallen = FALLEN.get(how, highest * 3 // 4)
+        await made.busy_until(lambda: made.limit <= fallen)
 
         made.behave(USUAL)
         await made.busy_until(lambda: made.limit > highest)
